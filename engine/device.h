@@ -1,0 +1,82 @@
+/*
+ * The device vtable: what the engine asks of a device, and the calls that it launches.
+ *
+ * Layer: engine owns it; host/ and cuda/ implement it and never include one another.
+ * Threads: one owner thread per device calls launch; the other functions are called from the session's thread.
+ */
+#ifndef MX_DEVICE_H
+#define MX_DEVICE_H
+
+#include "engine/program.h"
+
+typedef struct mx_device mx_device;
+typedef struct mx_kernel mx_kernel; /* a program made ready by one device */
+
+/* A rectangular part of a load that does not lie in one chunk. Copied to the load's scratch (C order over the tile)
+   before the program runs: element (start + i) of the tile, 0 <= i < extent, comes from base + sum i_j * stride_j. */
+typedef struct mx_piece {
+  const char *base;
+  const int64_t *start, *extent, *stride; /* [ndim]; stride in bytes */
+} mx_piece;
+
+/* How a slot sees the tile. Point i of the tile (0 <= i_j < shape_j) is at base + sum i_j * stride_j bytes.
+   in with pieces: base is scratch for the gathered tile, stride its C-order strides; the device gathers first.
+   gen: index + sum i_j * stride_j, an element index (RANDOM) or a value (IOTA). */
+typedef struct mx_bind {
+  char *base;
+  int64_t index;
+  const int64_t *stride; /* [ndim] */
+  int n_pieces;
+  const mx_piece *pieces;
+} mx_bind;
+
+typedef enum mx_call_kind {
+  MX_CALL_PROGRAM, /* run the program over the tile */
+  MX_CALL_COMBINE  /* out[0] = partials merged in order (kernel = the program whose out slot `slot` made them) */
+} mx_call_kind;
+
+typedef struct mx_call {
+  mx_call_kind kind;
+  mx_kernel *kernel;
+  int ndim;
+  const int64_t *shape;  /* [ndim] tile extents, all > 0 */
+  const int64_t *origin; /* [ndim] tile start in the iteration space */
+  const mx_bind *in, *gen;
+  /* STORE, SCAN slots: strided as said above. REDUCE slots: base is the accumulator of the tile's kept elements
+     (K = product of kept extents, C order), or with final_mask bit `slot` set K finished values in outs[slot].dtype,
+     C order compact. */
+  const mx_bind *out;
+  uint64_t final_mask;
+  /* SCAN: carry of what stands before and behind the tile along the scanned dimension, one element per kept point,
+     in the register dtype; carry_in NULL at the start. */
+  const char *carry_in;
+  char *carry_out;
+  /* COMBINE */
+  int slot;
+  int64_t kept;
+  int n_partials;
+  const char *const *partials;
+  /* scratch of kernel_scratch() bytes, 64-byte aligned */
+  char *scratch;
+  bool stream_out; /* results are larger than the caches: store past them */
+} mx_call;
+
+typedef struct mx_device_ops {
+  /* "host", "cuda:0" */
+  const char *(*name)(mx_device *dev);
+  mars_status (*kernel_create)(mx_device *dev, const mx_program *prog, mx_kernel **out, mars_error *err);
+  void (*kernel_destroy)(mx_device *dev, mx_kernel *kernel);
+  /* Scratch that one call over a tile of this shape needs, beyond gathered loads (those the engine adds). */
+  size_t (*kernel_scratch)(mx_device *dev, const mx_kernel *kernel, const int64_t *shape);
+  /* Run calls that do not depend on one another; returns when all have finished. */
+  mars_status (*launch)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
+  /* The arena: one mapping of *bytes, page aligned. Bytes of it become resident when they are first written. */
+  void *(*memory)(mx_device *dev, size_t *bytes);
+  void (*destroy)(mx_device *dev);
+} mx_device_ops;
+
+struct mx_device {
+  const mx_device_ops *ops;
+};
+
+#endif
