@@ -13,10 +13,13 @@ typedef struct mx_device mx_device;
 typedef struct mx_kernel mx_kernel; /* a program made ready by one device */
 
 /* A rectangular part of a load that does not lie in one chunk. Copied to the load's scratch (C order over the tile)
-   before the program runs: element (start + i) of the tile, 0 <= i < extent, comes from base + sum i_j * stride_j. */
+   before the program runs.
+   start not NULL, a box: element (start + i) of the tile, 0 <= i < extent, comes from base + sum i_j * stride_j.
+   start NULL, a run: elements flat_start + k of the tile in C order, 0 <= k < flat_count, come from base + k * flat_step. */
 typedef struct mx_piece {
   const char *base;
   const int64_t *start, *extent, *stride; /* [ndim]; stride in bytes */
+  int64_t flat_start, flat_count, flat_step;
 } mx_piece;
 
 /* How a slot sees the tile. Point i of the tile (0 <= i_j < shape_j) is at base + sum i_j * stride_j bytes.
