@@ -3,7 +3,13 @@
  *
  * Layer: engine. Threads: every function takes the graph's lock itself unless its name ends in _locked; nodes are
  * immutable but for `value`, which the session's thread sets (mx_node_set_value) under the lock.
- * Invariant: operands are older than the node; no two live pure nodes are equal.
+ * Invariants: operands are older than the node; no two live pure nodes are equal; a node without elements is a CONST
+ * or a SOURCE, and no node has an operand without elements (reductions over nothing are CONSTs too).
+ *
+ * graph.c      nodes: interning, release, values           handle.c   handles and scopes
+ * build.h/.c   one public call under construction          constant.c values of CONST nodes
+ * promote.c    dtypes and broadcasting of elementwise ops  rows.c     a function for every row of the op table
+ * index.c views.c join.c reduce.c create.c source.c random.c compose.c   the other public calls
  */
 #ifndef MX_GRAPH_H
 #define MX_GRAPH_H
@@ -19,7 +25,8 @@ typedef struct mx_node mx_node;
 typedef struct mx_value mx_value; /* engine/exec/value.h: data that exists */
 
 /* VIEW: input coordinate d = start[d] + step[d] * (axis[d] < 0 ? 0 : output coordinate axis[d]). Each output axis is
-   used by at most one input dimension; an unused one is new or broadcast. Views of views are one node. */
+   used by at most one input dimension; an unused one is new or broadcast. Views of views are one node. Input dimensions
+   that see one coordinate only (integer index, output extent 1) have axis -1 and step 0. */
 typedef struct mx_view {
   int8_t axis[MARS_MAX_DIMS];
   int64_t start[MARS_MAX_DIMS];
@@ -52,6 +59,8 @@ struct mx_node {
   uint64_t serial;      /* creation order: operands have smaller ones */
   atomic_int refs;
   mx_value *value;      /* not NULL: the node's values exist; it counts as a SOURCE */
+  int n_keys;           /* operands at birth, */
+  uint64_t *key;        /* their serials: equality stays decidable when a value has replaced the operands */
   mx_node *next;        /* hash chain */
   int32_t mark, mark2;  /* planner's scratch, valid inside one planning */
 };
@@ -65,6 +74,13 @@ typedef struct mx_graph {
   uint64_t seed, next_stream;
   struct mx_scope *scopes; /* all open scopes of all threads */
 } mx_graph;
+
+/* The live node equal to *proto (op, dtype, loop, shape, size, attr; padding of attr zero) on these operands, or a new one;
+   SOURCE: always new, takes over proto->value on success. One reference is the caller's. NULL: no memory. */
+mx_node *mx_graph_intern(mx_graph *graph, const mx_node *proto, mx_node *const *operand, int n);
+/* Operand 0, retained, if the node is an `op` whose values do not exist yet; else NULL. For views that collapse. */
+mx_node *mx_graph_peel(mx_graph *graph, const mx_node *node, mx_op op);
+bool mx_node_has_value(mx_graph *graph, const mx_node *node);
 
 mars_status mx_graph_init(mx_graph *graph, mx_mem *mem, mars_error *err);
 /* Frees every handle and node that is left. */
@@ -90,6 +106,8 @@ struct mars_tensor {
 
 /* A new handle on a node (takes over the caller's reference) in the current scope. NULL node, or no memory: NULL/err tensor. */
 mars_tensor *mx_tensor_wrap(mars_session *s, mx_node *node);
+/* A new handle on a copy of an error. */
+mars_tensor *mx_tensor_error_copy(mars_session *s, const mars_error *error);
 mars_tensor *mx_tensor_error(mars_session *s, mars_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* A SOURCE node for a value (takes over one reference of it, also on failure). NULL: no memory. */
