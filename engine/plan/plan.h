@@ -1,0 +1,254 @@
+/*
+ * Plans: kernels (from engine/fuse), chunk tasks (from engine/tile), the schedule (from engine/plan).
+ *
+ * Everything here is a pure function of the node graph, the wanted outputs, the session's kept chunks and the
+ * description of the machine. Nothing here touches a device or a file, but for the phases that files ask for.
+ *
+ * Layer: engine. Threads: made and used by the session's thread alone.
+ */
+#ifndef MX_PLAN_H
+#define MX_PLAN_H
+
+#include "engine/device.h"
+#include "engine/exec/value.h"
+#include "engine/graph/graph.h"
+#include "engine/pool.h"
+#include "engine/session.h"
+
+/* ---- kernels ------------------------------------------------------------------------------------ */
+
+/* How a slot sees the iteration space.
+   coordinate: value coordinate d = view.start[d] + view.step[d] * (view.axis[d] < 0 ? 0 : i[view.axis[d]])
+   linear: C-order index in the value (or its element index, for generators) = base + sum lstep[j] * i[j] */
+typedef struct mx_access {
+  bool linear;
+  int ndim; /* of the value (coordinate) */
+  mx_view view;
+  int64_t base;
+  int64_t lstep[MARS_MAX_DIMS];
+} mx_access;
+
+typedef enum mx_pv_kind {
+  MX_PV_MEMORY, /* caller memory: a borrowed source, or where a result goes; never in the arena */
+  MX_PV_FILE,   /* chunks come from a file */
+  MX_PV_KEPT,   /* chunks of an earlier run */
+  MX_PV_NEW,    /* made by this plan */
+  MX_PV_CONCAT  /* no data of its own: other values side by side */
+} mx_pv_kind;
+
+/* One operand of a CONCAT value: seen through `view` it covers [start, start + extent) of the axis. */
+typedef struct mx_pjoin {
+  int value;
+  mx_view view;
+  int64_t start, extent;
+} mx_pjoin;
+
+/* A value in the plan. */
+typedef struct mx_pvalue {
+  mx_pv_kind kind;
+  mx_node *node;   /* whose values; NULL for kept values that only take up room */
+  mx_value *value; /* FILE, KEPT, borrowed MEMORY */
+  mars_dtype dtype;
+  mars_shape shape;
+  int producer;    /* kernel, -1: none */
+  bool keep;       /* stays after the run */
+  int output;      /* index of the wanted output that it fills, -1 */
+  mx_sink *sink;   /* npy file to write, or NULL */
+  char *data;      /* MEMORY */
+  int64_t stride[MARS_MAX_DIMS];
+  mx_grid grid;
+  int32_t first_chunk; /* plan numbers of its chunks */
+  int join_axis, n_joins;
+  mx_pjoin *joins;     /* CONCAT */
+} mx_pvalue;
+
+typedef struct mx_pslot {
+  int value;
+  mx_access access;
+  bool identity; /* same shape, grid and order as the kernel: chunk = tile */
+} mx_pslot;
+
+typedef struct mx_pout {
+  int value;             /* plan value; a REDUCE slot's is the finished one */
+  bool reduce;
+  int32_t first_partial; /* chunks of the tiles' accumulators; -1: each tile finishes by itself */
+} mx_pout;
+
+enum { MX_MAX_OUTS = 60, MX_MAX_INSTRS = 1024 };
+
+typedef struct mx_pkernel {
+  mx_program prog;
+  int level;
+  bool scan;
+  int scan_axis;
+  mx_pslot *in;      /* [prog.n_in] */
+  mx_access *gen;    /* [prog.n_gen] */
+  mx_pout *out;      /* [prog.n_out] */
+  mx_grid grid;      /* tiles of the iteration space */
+  mx_grid kept_grid; /* of the dimensions that are not reduced */
+  int64_t reduced_tiles;
+  int32_t first_task;
+  int32_t carry_first; /* scan: chunks of the carries, one per tile */
+  bool big;          /* its streams are larger than the caches */
+} mx_pkernel;
+
+/* ---- chunk tasks -------------------------------------------------------------------------------- */
+
+/* COMBINE merges partial accumulators. */
+typedef struct mx_ptask {
+  int32_t kernel;
+  int32_t tile;      /* PROGRAM: tile number; COMBINE: -1 - slot */
+  int32_t first_in;  /* into ins; the next task's first_in ends it */
+  int32_t first_out; /* into outs */
+} mx_ptask;
+#define MX_COMBINE_FINAL INT32_MIN
+
+typedef struct mx_pchunk {
+  int32_t value;    /* plan value; -1: an accumulator or carry */
+  int32_t index;    /* chunk number in the value */
+  int32_t producer; /* task, -1: exists */
+  uint32_t phase;
+  int64_t bytes;    /* data; 0 for MEMORY */
+} mx_pchunk;
+
+/* ---- schedule ----------------------------------------------------------------------------------- */
+
+typedef enum mx_step_kind {
+  MX_STEP_ALLOC,   /* `chunk` begins to live at `offset` of the device's arena */
+  MX_STEP_LOAD,    /* ALLOC + read from file or spill store */
+  MX_STEP_COMPUTE, /* task; offset: scratch, -1 none */
+  MX_STEP_STORE,   /* write `chunk`: to the sink of its value (tier FILE) or the spill store (tier SPILL) */
+  MX_STEP_FREE,    /* `chunk` leaves the arena */
+  MX_STEP_COPY,    /* between devices */
+  MX_STEP_SEND, MX_STEP_RECV, MX_STEP_COLLECTIVE
+} mx_step_kind;
+
+/* FREE flags */
+enum { MX_FREE_DEAD = 1 /* nobody needs the chunk again: its spill slot goes too */ };
+
+typedef enum mx_tier { MX_TIER_DEVICE, MX_TIER_FILE, MX_TIER_SPILL, MX_TIER_MEMORY } mx_tier;
+
+typedef struct mx_step {
+  uint8_t kind, device, tier, flags;
+  int32_t id;          /* COMPUTE: task; the others: chunk */
+  int32_t after;       /* COMPUTE step that must have ended before this one writes its memory, -1 */
+  int32_t after_store; /* every STORE step up to this one must have ended too, -1 */
+  int64_t offset;
+} mx_step;
+
+typedef struct mx_plan_stats {
+  int64_t tasks, computes, recomputed;
+  size_t peak_bytes, spill_write_bytes, spill_read_bytes, spill_peak_bytes, source_read_bytes, sink_write_bytes;
+} mx_plan_stats;
+
+/* One wanted output, checked by the caller. */
+typedef struct mx_want {
+  mx_node *node;
+  mars_sink sink;
+  char *data;
+  mx_sink *file; /* NPY: created by the caller before planning; NULL when only explaining */
+} mx_want;
+
+typedef struct mx_plan {
+  mx_mem *mem;
+  mx_pool pool;
+  const mx_machine *machine;
+  const mx_device_ops *device_ops; /* kernel_scratch is asked through the executor's callback */
+  const mx_store_ops *store_ops;
+  const char *fn; /* public function for messages */
+  int64_t chunk_elements;
+  bool square; /* grids balance the last two axes: something is read across */
+
+  MX_VEC(mx_pvalue) values;
+  MX_VEC(mx_pkernel) kernels;
+  MX_VEC(mx_pchunk) chunks;
+  MX_VEC(mx_ptask) tasks; /* one more than there are, as end mark */
+  MX_VEC(int32_t) ins;
+  MX_VEC(int32_t) outs;
+  MX_VEC(int32_t) order;  /* tasks in execution order */
+  MX_VEC(mx_step) steps;
+  int64_t n_tasks;
+  int64_t *final_offset;  /* [chunks.n] where a chunk is at the end, -1: not in the arena */
+  mx_plan_stats stats;
+} mx_plan;
+
+/* Scratch of one task of a kernel for a tile shape: device's own, asked through this. */
+typedef size_t mx_scratch_fn(void *ctx, const mx_pkernel *kernel, const int64_t *tile_shape);
+
+typedef struct mx_plan_input {
+  mx_mem *mem;
+  const mx_machine *machine;
+  const mx_store_ops *store_ops;
+  const char *fn;
+  const mx_want *wants;
+  size_t n_wants;
+  mx_value *const *kept; /* values that the session holds in arena and spill store */
+  size_t n_kept;
+} mx_plan_input;
+
+/* The stages; each fills its part of the plan. mx_plan_make runs them all, shrinking the chunks until the plan fits.
+   kernel_ready is called for every kernel after fusion, so that the device can say what scratch it needs. */
+mars_status mx_fuse(mx_plan *plan, const mx_plan_input *input, mars_error *err);
+void mx_tile_choose(mx_plan *plan);                              /* chunk_elements and square, first guess */
+mars_status mx_tile_grids(mx_plan *plan, mars_error *err);       /* grids of kernels and values */
+mars_status mx_tile_tasks(mx_plan *plan, mars_error *err);       /* chunks and tasks */
+mars_status mx_plan_order(mx_plan *plan, mars_error *err);       /* depth first */
+mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, mars_error *err);
+/* Replays a schedule and proves: budget never exceeded, no overlap, operands resident when used, nothing freed twice
+   or lost, reused memory waited for. MARS_E_INTERNAL with the step's number otherwise. */
+mars_status mx_plan_validate(const mx_plan *plan, mars_error *err);
+void mx_plan_destroy(mx_plan *plan);
+
+typedef mars_status mx_kernel_ready_fn(void *ctx, mx_plan *plan, mars_error *err);
+mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, mx_scratch_fn *scratch, void *ctx,
+                         mx_plan **out, mars_error *err);
+
+/* Scratch of a tile task: the device's part first, then one gathered tile per slot that may need it.
+   gather[i]: offset of slot i's, -1 if it never needs one. */
+int64_t mx_plan_scratch(const mx_plan *plan, const mx_pkernel *k, const int64_t *extent, mx_scratch_fn *scratch, void *ctx,
+                        int64_t *gather);
+
+/* ---- tiles and regions (engine/tile/region.c) ----------------------------------------------------- */
+
+int64_t mx_grid_init(mx_grid *grid, const mars_shape *shape, const int64_t *chunk); /* returns total */
+/* Start and extents of chunk `index`. */
+void mx_grid_chunk(const mx_grid *grid, const mars_shape *shape, int64_t index, int64_t *start, int64_t *extent);
+void mx_strides_c(int ndim, const int64_t *extent, int64_t elem_bytes, int64_t *stride);
+
+/* What part of a slot's value a tile reads, chunk by chunk. Exactly one form per call:
+   box (count_flat < 0): tile box [start, start+extent), element i of it at chunk byte `offset` + sum i_j stride_j;
+   run: tile elements [flat, flat+count) in C order, from `offset` with `step` bytes between. */
+typedef struct mx_part {
+  int value;     /* plan value that has the chunk */
+  int64_t chunk; /* chunk number in it */
+  const int64_t *start, *extent, *stride;
+  int64_t offset;
+  int64_t flat, count, step;
+} mx_part;
+typedef bool mx_part_fn(void *ctx, const mx_part *part); /* false stops the walk */
+/* start, shape: the tile. Returns false if fn stopped it. */
+bool mx_walk_parts(const mx_plan *plan, int value, const mx_access *access, int ndim, const int64_t *start,
+                   const int64_t *shape, mx_part_fn *fn, void *ctx);
+
+/* ---- arena model (engine/plan/space.c) ------------------------------------------------------------ */
+
+typedef struct mx_space mx_space;
+mx_space *mx_space_create(mx_mem *mem, size_t bytes);
+void mx_space_destroy(mx_space *space);
+/* Take [offset, offset+bytes) that is known to be in use at the start; false: no memory. */
+bool mx_space_reserve(mx_space *space, int64_t offset, int64_t bytes);
+bool mx_space_ready(mx_space *space); /* after the reserves, before the first alloc */
+/* When memory may be written again: after this COMPUTE step, and after all STORE steps up to that one. */
+typedef struct mx_fence {
+  int32_t after, after_store;
+} mx_fence;
+/* Offset or -1; *fence is raised to what the memory waits for. bytes are rounded by mx_space_round. */
+int64_t mx_space_alloc(mx_space *space, int64_t bytes, mx_fence *fence);
+/* Memory waiting for a store is reused last, other memory first (it is warm). false: no memory for the record. */
+bool mx_space_free(mx_space *space, int64_t offset, int64_t bytes, mx_fence fence);
+int64_t mx_space_round(int64_t bytes);
+int64_t mx_space_used(const mx_space *space);
+int64_t mx_space_bytes(const mx_space *space);
+int64_t mx_space_peak(const mx_space *space);
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * Chunk grids: one number of elements per chunk for the whole plan, chosen from budget and sizes; from it the grid of
+ * every kernel and value. Kernels follow the grid of what they read in order, so that chunks and tiles coincide.
+ */
+#include "engine/plan/plan.h"
+
+#include <string.h>
+
+enum { MIN_ELEMENTS = 512, MAX_IO_BYTES = 4 << 20, MAX_ELEMENTS = 1 << 20, SETS_IN_BUDGET = 16 };
+
+void mx_strides_c(int ndim, const int64_t *extent, int64_t elem_bytes, int64_t *stride) {
+  for (int d = ndim - 1; d >= 0; d--) {
+    stride[d] = elem_bytes;
+    elem_bytes *= extent[d] > 0 ? extent[d] : 1;
+  }
+}
+
+int64_t mx_grid_init(mx_grid *grid, const mars_shape *shape, const int64_t *chunk) {
+  grid->total = 1;
+  for (int d = 0; d < MARS_MAX_DIMS; d++) {
+    int64_t n = d < shape->ndim ? shape->dims[d] : 1, c = d < shape->ndim ? chunk[d] : 1;
+    if (c < 1) c = 1;
+    grid->chunk[d] = c;
+    grid->count[d] = (n + c - 1) / c;
+    if (__builtin_mul_overflow(grid->total, grid->count[d], &grid->total)) grid->total = INT64_MAX;
+  }
+  return grid->total;
+}
+
+void mx_grid_chunk(const mx_grid *grid, const mars_shape *shape, int64_t index, int64_t *start, int64_t *extent) {
+  for (int d = shape->ndim - 1; d >= 0; d--) {
+    int64_t at = grid->count[d] > 1 ? index % grid->count[d] : 0;
+    if (grid->count[d] > 1) index /= grid->count[d];
+    start[d] = at * grid->chunk[d];
+    int64_t left = shape->dims[d] - start[d];
+    extent[d] = left < grid->chunk[d] ? left : grid->chunk[d];
+  }
+}
+
+static bool in_arena(const mx_pvalue *v) { return v->kind != MX_PV_MEMORY; }
+
+static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+/* Bytes that a tile element keeps in the arena: loads (twice, for gathered ones) and stores. */
+static int64_t element_bytes(const mx_plan *plan, const mx_pkernel *k, int64_t *widest) {
+  int64_t sum = 0;
+  for (int i = 0; i < k->prog.n_in; i++) {
+    const mx_pvalue *v = &plan->values.at[k->in[i].value];
+    int64_t b = (int64_t)mars_dtype_bytes(v->dtype);
+    if (!in_arena(v) || v->shape.ndim == 0) continue;
+    if (b > *widest) *widest = b;
+    bool same = v->shape.ndim == k->prog.ndim && !memcmp(v->shape.dims, k->prog.space, (size_t)k->prog.ndim * sizeof(int64_t));
+    sum += same && !k->in[i].access.linear ? b : 2 * b;
+  }
+  for (int o = 0; o < k->prog.n_out; o++) {
+    const mx_pvalue *v = &plan->values.at[k->out[o].value];
+    int64_t b = (int64_t)mars_dtype_bytes(v->dtype);
+    if (k->out[o].reduce || !in_arena(v)) continue;
+    if (b > *widest) *widest = b;
+    sum += b;
+  }
+  return sum;
+}
+
+/* Does the slot read rows of the value along another axis than the kernel runs? */
+static bool crosses(const mx_pslot *slot, const mx_pvalue *v) {
+  int last = -1;
+  if (slot->access.linear || v->kind == MX_PV_MEMORY) return false;
+  for (int d = 0; d < v->shape.ndim; d++) {
+    int a = slot->access.view.axis[d];
+    if (a < 0) continue;
+    if (a < last) return true;
+    last = a;
+  }
+  return false;
+}
+
+void mx_tile_choose(mx_plan *plan) {
+  int64_t arena = (int64_t)plan->machine->arena_bytes, elements = MAX_ELEMENTS;
+  plan->square = false;
+  for (int64_t i = 0; i < plan->kernels.n; i++) {
+    const mx_pkernel *k = &plan->kernels.at[i];
+    int64_t widest = 1, bytes = element_bytes(plan, k, &widest);
+    for (int s = 0; s < k->prog.n_in; s++)
+      if (crosses(&k->in[s], &plan->values.at[k->in[s].value])) plan->square = true;
+    if (!bytes) continue;
+    int64_t e = arena / (bytes * SETS_IN_BUDGET);
+    if (e > MAX_IO_BYTES / widest) e = MAX_IO_BYTES / widest;
+    if (e < elements) elements = e;
+  }
+  int64_t p = MIN_ELEMENTS;
+  while (p * 2 <= elements) p *= 2;
+  plan->chunk_elements = plan->machine->chunk_elements > 0 ? plan->machine->chunk_elements : p;
+}
+
+/* C-order runs of `elements`: chunk = [1, .., 1, r, all, ..]. */
+static void default_chunk(const mx_plan *plan, const mars_shape *shape, int64_t *chunk) {
+  int64_t left = plan->chunk_elements, inner = 1;
+  bool fixed = plan->machine->chunk_elements > 0;
+  for (int d = shape->ndim - 1; d >= 0; d--) {
+    int64_t n = shape->dims[d] > 0 ? shape->dims[d] : 1;
+    chunk[d] = n < left ? n : left > 0 ? left : 1;
+    if (chunk[d] < n && !fixed) {
+      int64_t unit = 4096 / gcd(4096, inner); /* whole blocks of a file */
+      if (chunk[d] > unit) chunk[d] -= chunk[d] % unit;
+    }
+    inner *= n;
+    left = chunk[d] < n ? 1 : left / n;
+  }
+  if (!plan->square || shape->ndim < 2) return;
+  int a = shape->ndim - 2, b = shape->ndim - 1;
+  int64_t side = 1;
+  while ((side + 1) * (side + 1) <= plan->chunk_elements) side++;
+  if (side > 64 && !fixed) side -= side % 64;
+  for (int d = 0; d < a; d++) chunk[d] = 1;
+  int64_t rows = shape->dims[a] < side ? shape->dims[a] : side;
+  int64_t cols = plan->chunk_elements / (rows > 0 ? rows : 1);
+  chunk[b] = shape->dims[b] < cols ? shape->dims[b] : rows < side ? cols : side;
+  cols = chunk[b] > 0 ? chunk[b] : 1;
+  chunk[a] = plan->chunk_elements / cols < shape->dims[a] ? plan->chunk_elements / cols : shape->dims[a];
+}
+
+static mars_shape kernel_shape(const mx_pkernel *k) {
+  mars_shape s = {.ndim = k->prog.ndim};
+  memcpy(s.dims, k->prog.space, sizeof s.dims);
+  return s;
+}
+
+static bool whole_identity(const mx_pslot *slot, const mx_pvalue *v, const mars_shape *space) {
+  if (slot->access.linear || v->shape.ndim != space->ndim) return false;
+  for (int d = 0; d < space->ndim; d++) {
+    if (v->shape.dims[d] != space->dims[d] || slot->access.view.start[d] != 0) return false;
+    if (space->dims[d] != 1 && (slot->access.view.axis[d] != d || slot->access.view.step[d] != 1)) return false;
+  }
+  return true;
+}
+
+/* A reduction down the rows of data that need not be loaded: narrow, tall tiles keep the accumulators small. */
+static void tall_tiles(const mx_plan *plan, const mx_pkernel *k, const mars_shape *space, int64_t *chunk) {
+  int last = space->ndim - 1;
+  if (!k->prog.reduce_mask || k->scan || last < 1 || (k->prog.reduce_mask >> last & 1) || plan->machine->chunk_elements > 0) return;
+  for (int i = 0; i < k->prog.n_in; i++)
+    if (in_arena(&plan->values.at[k->in[i].value])) return;
+  int64_t reduced = 1;
+  for (int d = 0; d < space->ndim; d++)
+    if (k->prog.reduce_mask >> d & 1) reduced *= chunk[d];
+  if (reduced >= 64) return;
+  int64_t left = plan->chunk_elements;
+  for (int d = last; d >= 0; d--) {
+    int64_t most = d == last ? 16384 : left;
+    if (!(k->prog.reduce_mask >> d & 1) && d != last) most = 1;
+    int64_t n = space->dims[d];
+    chunk[d] = n < most ? n : most > 0 ? most : 1;
+    left /= chunk[d];
+  }
+}
+
+static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
+  mars_shape space = kernel_shape(k);
+  int64_t chunk[MARS_MAX_DIMS] = {0};
+  const mx_grid *follow = NULL;
+  for (int i = 0; i < k->prog.n_in && !follow; i++) {
+    const mx_pvalue *v = &plan->values.at[k->in[i].value];
+    if (v->kind != MX_PV_MEMORY && v->kind != MX_PV_CONCAT && whole_identity(&k->in[i], v, &space)) follow = &v->grid;
+  }
+  if (follow) memcpy(chunk, follow->chunk, sizeof chunk);
+  else {
+    default_chunk(plan, &space, chunk);
+    tall_tiles(plan, k, &space, chunk);
+  }
+  mx_grid_init(&k->grid, &space, chunk);
+  mars_shape kept = {0};
+  int64_t kept_chunk[MARS_MAX_DIMS] = {0};
+  k->reduced_tiles = 1;
+  for (int d = 0; d < space.ndim; d++) {
+    if (k->prog.reduce_mask >> d & 1) k->reduced_tiles *= k->grid.count[d];
+    else {
+      kept_chunk[kept.ndim] = k->grid.chunk[d];
+      kept.dims[kept.ndim++] = space.dims[d];
+    }
+  }
+  mx_grid_init(&k->kept_grid, &kept, kept_chunk);
+  int64_t bytes = 0;
+  for (int i = 0; i < k->prog.n_in; i++) bytes += (int64_t)mars_dtype_bytes(k->prog.in_dtype[i]);
+  for (int o = 0; o < k->prog.n_out; o++) {
+    mx_pvalue *v = &plan->values.at[k->out[o].value];
+    v->grid = k->out[o].reduce ? k->kept_grid : k->grid;
+    bytes += k->out[o].reduce ? 0 : (int64_t)mars_dtype_bytes(v->dtype);
+  }
+  int64_t points = 1;
+  for (int d = 0; d < space.ndim; d++) points *= space.dims[d];
+  k->big = (double)points * (double)bytes > 4.0 * (double)plan->machine->l2_bytes;
+  for (int i = 0; i < k->prog.n_in; i++) {
+    const mx_pvalue *v = &plan->values.at[k->in[i].value];
+    k->in[i].identity = v->kind != MX_PV_MEMORY && v->kind != MX_PV_CONCAT && whole_identity(&k->in[i], v, &space) &&
+                        !memcmp(&v->grid, &k->grid, sizeof v->grid);
+  }
+}
+
+mars_status mx_tile_grids(mx_plan *plan, mars_error *err) {
+  int top = 0;
+  int64_t total = 0;
+  for (int64_t i = 0; i < plan->values.n; i++) {
+    mx_pvalue *v = &plan->values.at[i];
+    int64_t chunk[MARS_MAX_DIMS] = {0};
+    if (v->kind == MX_PV_KEPT) {
+      total += v->grid.total;
+      continue;
+    }
+    if (v->kind == MX_PV_FILE || v->kind == MX_PV_NEW) default_chunk(plan, &v->shape, chunk);
+    else memcpy(chunk, v->shape.dims, sizeof chunk);
+    mx_grid_init(&v->grid, &v->shape, chunk);
+    if (v->kind == MX_PV_FILE) total += v->grid.total;
+  }
+  for (int64_t i = 0; i < plan->kernels.n; i++)
+    if (plan->kernels.at[i].level > top) top = plan->kernels.at[i].level;
+  for (int level = 0; level <= top; level++)
+    for (int64_t i = 0; i < plan->kernels.n; i++)
+      if (plan->kernels.at[i].level == level) {
+        kernel_grid(plan, &plan->kernels.at[i]);
+        int64_t t = plan->kernels.at[i].grid.total;
+        if (t > INT32_MAX / 8 || __builtin_add_overflow(total, t * (plan->kernels.at[i].prog.n_out + 1), &total)) total = INT64_MAX;
+        if (total > INT32_MAX / 2)
+          return mx_fail(err, MARS_E_OVERFLOW, "%s: chunks of %lld elements make more than 2^30 chunks; give a larger chunk size",
+                         plan->fn, (long long)plan->chunk_elements);
+      }
+  return MARS_OK;
+}
