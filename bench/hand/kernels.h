@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define HAND_CHAINS 10
 #define HAND_CHAIN_INPUTS 4
 
@@ -102,5 +106,9 @@ void hand_sum_axis1(double *out, const double *x, int64_t rows, int64_t cols, in
 /** \brief A chain over whole arrays: f32 or f64, in[i] arrays of n. */
 void hand_chain(int which, bool f32, void *out, const void *const *in, int64_t n, int threads);
 void hand_touch(bool f32, void *out, int out_bytes, const void *const *in, int n_in, int64_t n, int threads);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

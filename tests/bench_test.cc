@@ -1,0 +1,374 @@
+// mars-bench as its users run it, at tiny sizes: the JSON's keys and values, exit statuses, nothing left
+// behind.
+#include <gtest/gtest.h>
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+// ---- just enough JSON: objects keep their keys' order -----------------------------------------------------
+
+struct Json {
+  enum Kind { kNull, kBool, kNumber, kText, kList, kObject } kind = kNull;
+  bool flag = false;
+  double number = 0;
+  std::string text;
+  std::vector<Json> items;
+  std::vector<std::pair<std::string, Json>> members;
+
+  const Json &at(const std::string &key) const {
+    for (const auto &m : members)
+      if (m.first == key)
+        return m.second;
+    throw std::runtime_error("no key " + key);
+  }
+  std::vector<std::string> keys() const {
+    std::vector<std::string> all;
+    for (const auto &m : members)
+      all.push_back(m.first);
+    return all;
+  }
+};
+
+class Parser {
+public:
+  explicit Parser(const std::string &s) : p_(s.c_str()) {}
+  Json all() {
+    Json j = value();
+    skip();
+    if (*p_ != '\0')
+      fail("text behind the value");
+    return j;
+  }
+
+private:
+  [[noreturn]] void fail(const std::string &why) {
+    throw std::runtime_error(why + " at: " + std::string(p_).substr(0, 40));
+  }
+  void skip() {
+    while (*p_ != '\0' && strchr(" \n\r\t", *p_) != nullptr)
+      p_++;
+  }
+  bool take(char c) {
+    skip();
+    if (*p_ != c)
+      return false;
+    p_++;
+    return true;
+  }
+  void need(char c) {
+    if (!take(c))
+      fail(std::string("expected ") + c);
+  }
+  bool word(const char *w) {
+    if (strncmp(p_, w, strlen(w)) != 0)
+      return false;
+    p_ += strlen(w);
+    return true;
+  }
+  std::string string() {
+    need('"');
+    std::string s;
+    for (; *p_ != '"'; p_++) {
+      if (*p_ == '\0' || *p_ == '\\')
+        fail("plain text expected");
+      s += *p_;
+    }
+    p_++;
+    return s;
+  }
+  Json value() {
+    Json j;
+    skip();
+    if (*p_ == '{') {
+      j.kind = Json::kObject;
+      p_++;
+      if (!take('}')) {
+        do {
+          skip();
+          std::string key = string();
+          need(':');
+          j.members.emplace_back(key, value());
+        } while (take(','));
+        need('}');
+      }
+    } else if (*p_ == '[') {
+      j.kind = Json::kList;
+      p_++;
+      if (!take(']')) {
+        do
+          j.items.push_back(value());
+        while (take(','));
+        need(']');
+      }
+    } else if (*p_ == '"') {
+      j.kind = Json::kText;
+      j.text = string();
+    } else if (word("null")) {
+      j.kind = Json::kNull;
+    } else if (word("true")) {
+      j.kind = Json::kBool;
+      j.flag = true;
+    } else if (word("false")) {
+      j.kind = Json::kBool;
+    } else {
+      char *end;
+      j.kind = Json::kNumber;
+      j.number = strtod(p_, &end);
+      if (end == p_)
+        fail("no value");
+      p_ = end;
+    }
+    return j;
+  }
+  const char *p_;
+};
+
+// ---- running it -------------------------------------------------------------------------------------------
+
+class Bench : public testing::Test {
+protected:
+  void SetUp() override {
+    const char *base = getenv("TMPDIR");
+    dir_ = std::string(base != nullptr ? base : "/tmp") + "/bench-test-XXXXXX";
+    ASSERT_NE(mkdtemp(&dir_[0]), nullptr);
+  }
+  void TearDown() override {
+    unlink((dir_ + "/rows.json").c_str());
+    unlink((dir_ + "/out").c_str());
+    EXPECT_EQ(rmdir(dir_.c_str()), 0) << "files were left in " << dir_;
+  }
+
+  pid_t start(const std::vector<std::string> &args) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      std::vector<char *> argv = {(char *)"mars-bench"};
+      for (const auto &a : args)
+        argv.push_back((char *)a.c_str());
+      argv.push_back(nullptr);
+      if (freopen((dir_ + "/out").c_str(), "w", stdout) == nullptr)
+        _exit(126);
+      dup2(1, 2);
+      execv(MARS_BENCH_BINARY, argv.data());
+      _exit(126);
+    }
+    return pid;
+  }
+  int run(const std::vector<std::string> &args) {
+    int status = 0;
+    const pid_t pid = start(args);
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+  std::string read(const char *name) {
+    std::ifstream f(dir_ + "/" + name);
+    std::stringstream s;
+    s << f.rdbuf();
+    return s.str();
+  }
+  // Run suites and give the rows; the exit status must be 0.
+  Json rows(std::vector<std::string> args) {
+    args.insert(args.begin(), "run");
+    args.insert(args.end(), {"--repeat", "2", "--spill", dir_, "--json", dir_ + "/rows.json"});
+    EXPECT_EQ(run(args), 0) << read("out");
+    return Parser(read("rows.json")).all();
+  }
+
+  std::string dir_;
+};
+
+void expect_row(const Json &row, const char *suite, bool limit) {
+  const std::vector<std::string> keys = {"suite",
+                                         "case",
+                                         "size",
+                                         "dtype",
+                                         "threads",
+                                         "seconds",
+                                         "rate",
+                                         "unit",
+                                         "limit",
+                                         "hand",
+                                         "peers",
+                                         "result",
+                                         "correct",
+                                         "budget_bytes",
+                                         "peak_rss_bytes",
+                                         "spill_written_bytes",
+                                         "spill_read_bytes",
+                                         "tasks",
+                                         "plan_seconds"};
+  const std::string name = row.at("suite").text + ":" + row.at("case").text;
+  SCOPED_TRACE(name);
+  EXPECT_EQ(row.keys(), keys);
+  EXPECT_EQ(row.at("suite").text, suite);
+  EXPECT_TRUE(row.at("correct").flag);
+  for (const char *positive :
+       {"size", "threads", "seconds", "rate", "budget_bytes", "peak_rss_bytes", "tasks"})
+    EXPECT_GT(row.at(positive).number, 0) << positive;
+  for (const char *number : {"spill_written_bytes", "spill_read_bytes", "plan_seconds"})
+    EXPECT_EQ(row.at(number).kind, Json::kNumber) << number;
+  EXPECT_EQ(row.at("peers").kind, Json::kList);
+  EXPECT_FALSE(row.at("unit").text.empty());
+  ASSERT_EQ(row.at("limit").kind, limit ? Json::kObject : Json::kNull);
+  ASSERT_EQ(row.at("hand").kind, limit ? Json::kObject : Json::kNull);
+  if (!limit)
+    return;
+  EXPECT_EQ(row.at("limit").keys(), (std::vector<std::string>{"name", "value", "fraction"}));
+  EXPECT_GT(row.at("limit").at("value").number, 0);
+  EXPECT_GT(row.at("limit").at("fraction").number, 0);
+  EXPECT_EQ(row.at("hand").keys(), (std::vector<std::string>{"seconds", "ratio"}));
+  EXPECT_GT(row.at("hand").at("ratio").number, 0);
+}
+
+TEST_F(Bench, ListNamesEverySuite) {
+  ASSERT_EQ(run({"list"}), 0);
+  const std::string out = "\n" + read("out");
+  for (const char *suite : {"pi", "scale", "axpb", "stream", "reduce", "chain", "plan", "overhead"})
+    EXPECT_NE(out.find(std::string("\n") + suite + " "), std::string::npos) << suite;
+}
+
+TEST_F(Bench, WrongUsageIsStatus2) {
+  EXPECT_EQ(run({}), 2);
+  EXPECT_EQ(run({"fly"}), 2);
+  EXPECT_EQ(run({"run"}), 2);
+  EXPECT_EQ(run({"run", "nothing"}), 2);
+  EXPECT_NE(read("out").find("'nothing'"), std::string::npos);
+  EXPECT_EQ(run({"run", "reduce:nothing"}), 2);
+  for (const char *size : {"0", "-5", "x", "1e99", "12q", "nan"})
+    EXPECT_EQ(run({"run", "pi", "--size", size}), 2) << size;
+  EXPECT_EQ(run({"run", "pi", "--size"}), 2);
+  EXPECT_EQ(run({"run", "pi", "--repeat", "1000"}), 2);
+  EXPECT_EQ(run({"run", "pi", "--peers", "fortran"}), 2);
+  EXPECT_EQ(run({"run", "pi", "--unknown"}), 2);
+}
+
+TEST_F(Bench, MissingSpillDirectoryFails) {
+  EXPECT_EQ(run({"run", "pi", "--size", "1000", "--spill", dir_ + "/none"}), 1);
+  EXPECT_NE(read("out").find("/none"), std::string::npos);
+}
+
+TEST_F(Bench, Pi) {
+  const Json all = rows({"pi", "--size", "200001"});
+  ASSERT_EQ(all.items.size(), 1u);
+  expect_row(all.items[0], "pi", true);
+  EXPECT_EQ(all.items[0].at("size").number, 200001);
+  EXPECT_EQ(all.items[0].at("limit").at("name").text, "philox");
+  EXPECT_NEAR(all.items[0].at("result").number, M_PI, 0.03);
+}
+
+TEST_F(Bench, ScaleAndAxpb) {
+  const Json all = rows({"scale:memory", "axpb:memory", "--size", "100003", "--budget", "64M"});
+  ASSERT_EQ(all.items.size(), 2u);
+  expect_row(all.items[0], "scale", true);
+  expect_row(all.items[1], "axpb", true);
+  EXPECT_EQ(all.items[0].at("budget_bytes").number, 64.0 * 1048576);
+  EXPECT_EQ(all.items[1].at("result").number, 2 * (all.items[0].at("result").number / 2 + 1));
+}
+
+TEST_F(Bench, SpilledResultLargerThanTheBudget) {
+  const Json all = rows({"scale:spill", "--size", "6000000", "--budget", "16M"});
+  ASSERT_EQ(all.items.size(), 1u);
+  expect_row(all.items[0], "scale", true);
+  EXPECT_EQ(all.items[0].at("result").number, 2.0 * 5999999);
+  EXPECT_GT(all.items[0].at("spill_written_bytes").number, 6e6 * 8 - 16 * 1048576);
+}
+
+TEST_F(Bench, Stream) {
+  const Json all = rows({"stream", "--size", "20000000", "--budget", "16M"});
+  ASSERT_EQ(all.items.size(), 1u);
+  expect_row(all.items[0], "stream", true);
+#ifndef __SANITIZE_ADDRESS__ // whose shadow and quarantine count as resident
+  EXPECT_LE(all.items[0].at("peak_rss_bytes").number, (16 + 64) * 1048576.0);
+#endif
+}
+
+TEST_F(Bench, Reduce) {
+  const Json all = rows({"reduce", "--size", "320000", "--budget", "32M"});
+  ASSERT_EQ(all.items.size(), 10u);
+  for (const Json &row : all.items)
+    expect_row(row, "reduce", true);
+  EXPECT_EQ(all.items[0].at("case").text, "sum");
+  EXPECT_EQ(all.items[2].at("result").number,
+            all.items[7].at("result").number); // argmax: from memory, from the file
+}
+
+TEST_F(Bench, Chain) {
+  const Json all = rows({"chain", "--size", "10000"});
+  ASSERT_EQ(all.items.size(), 22u); // ten and their mean, in f64 and f32
+  for (const Json &row : all.items)
+    expect_row(row, "chain", true);
+  EXPECT_EQ(all.items[10].at("case").text, "geomean");
+  EXPECT_EQ(all.items[10].at("dtype").text, "f64");
+  EXPECT_EQ(all.items[21].at("dtype").text, "f32");
+  double product = 0;
+  for (int i = 0; i < 10; i++)
+    product += std::log(all.items[i].at("hand").at("ratio").number);
+  EXPECT_NEAR(std::log(all.items[10].at("hand").at("ratio").number), product / 10, 1e-9);
+}
+
+TEST_F(Bench, PlanAndOverhead) {
+  const Json all = rows({"plan", "overhead", "--size", "4000"});
+  ASSERT_EQ(all.items.size(), 2u);
+  expect_row(all.items[0], "plan", false);
+  expect_row(all.items[1], "overhead", false);
+  EXPECT_GE(all.items[0].at("tasks").number, 4000);
+  EXPECT_GT(all.items[0].at("plan_seconds").number, 0);
+}
+
+TEST_F(Bench, PeersThatAreThereAreInTheRow) {
+  const Json all = rows({"axpb:memory", "--size", "10000", "--peers", "all"});
+  ASSERT_EQ(all.items.size(), 1u);
+  const char *python = getenv("MARS_BENCH_PYTHON");
+  const std::string import = std::string(python != nullptr ? python : "/usr/bin/python3") + " -c 'import ";
+  for (const char *name : {"numpy", "numexpr", "dask"}) {
+    const bool installed = system((import + name + "' 2>/dev/null").c_str()) == 0;
+    bool found = false;
+    for (const Json &p : all.items[0].at("peers").items) {
+      if (p.at("name").text != name)
+        continue;
+      found = true;
+      EXPECT_EQ(p.keys(), (std::vector<std::string>{"name", "version", "seconds", "ratio"}));
+      EXPECT_FALSE(p.at("version").text.empty());
+      EXPECT_GT(p.at("seconds").number, 0);
+      EXPECT_GT(p.at("ratio").number, 0);
+    }
+    EXPECT_EQ(found, installed) << name;
+  }
+}
+
+TEST_F(Bench, PeersThatAreMissingAreLeftOut) {
+  setenv("MARS_BENCH_PYTHON", "/nonexistent/python", 1);
+  const Json all = rows({"scale:memory", "--size", "1000", "--peers", "numpy"});
+  unsetenv("MARS_BENCH_PYTHON");
+  ASSERT_EQ(all.items.size(), 1u);
+  EXPECT_TRUE(all.items[0].at("peers").items.empty());
+  EXPECT_NE(read("out").find("numpy left out"), std::string::npos);
+}
+
+// The fixture's end finds the directory empty.
+TEST_F(Bench, InterruptedRunLeavesNothing) {
+  const pid_t pid = start({"run", "stream", "--size", "1e9", "--spill", dir_});
+  int status = 0;
+  usleep(700000);
+  kill(pid, SIGINT);
+  waitpid(pid, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130) << read("out");
+}
+
+} // namespace
