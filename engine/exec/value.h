@@ -44,6 +44,7 @@ typedef struct mx_value {
   /* CHUNKS */
   mx_grid grid;
   mx_chunk *chunks; /* [grid.total] */
+  struct mx_value *next; /* among the discarded ones */
 } mx_value;
 
 /* MEMORY over data; strides NULL: C order. NULL: no memory (release is then not called). */
@@ -51,7 +52,12 @@ mx_value *mx_value_memory(mars_session *s, mars_dtype dt, const mars_shape *shap
                           bool owned, void (*release)(void *), void *user);
 /* FILE; takes over the source reference on success. shape: as stored. */
 mx_value *mx_value_file(mars_session *s, mars_dtype dt, const mars_shape *shape, mx_source *source);
+/* CHUNKS, none resident yet. */
+mx_value *mx_value_chunks(mars_session *s, mars_dtype dt, const mars_shape *shape, const mx_grid *grid);
 void mx_value_retain(mx_value *value);
+/* Retain, unless the last reference is gone already. */
+bool mx_value_try_retain(mx_value *value);
+void mx_value_free(mx_value *value); /* the record alone, after its chunks were given back */
 void mx_value_release(mx_value *value); /* any thread; chunks are given back through the session */
 
 #endif

@@ -105,7 +105,7 @@ typedef struct mx_ptask {
 
 typedef struct mx_pchunk {
   int32_t value;    /* plan value; -1: an accumulator or carry */
-  int32_t index;    /* chunk number in the value */
+  int32_t index;    /* chunk number in the value; accumulators and carries: kept elements */
   int32_t producer; /* task, -1: exists */
   uint32_t phase;
   int64_t bytes;    /* data; 0 for MEMORY */

@@ -133,7 +133,7 @@ mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
   const char *wrong;
   check k = {.plan = p, .units = (int64_t)p->machine->arena_bytes / UNIT};
   size_t n = (size_t)p->chunks.n + 1;
-  bool fences = k.units <= 1 << 21;
+  bool fences = k.units <= 1 << 17; /* replaying them costs memory as large as the arena */
   k.live = mx_calloc(p->mem, (size_t)k.units / 64 + 1, 8);
   k.offset = mx_calloc(p->mem, n, sizeof *k.offset);
   k.made = mx_calloc(p->mem, n, 1);

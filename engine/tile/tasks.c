@@ -116,7 +116,7 @@ static int64_t acc_bytes(const mx_pkernel *k, int slot, int64_t kept) {
 }
 
 /* Chunks for accumulators and carries of every tile. */
-static void add_partials(maker *m, int32_t ki, mx_pkernel *k) {
+static void add_partials(maker *m, mx_pkernel *k) {
   mx_plan *plan = m->plan;
   int64_t start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS];
   mars_shape space = {.ndim = k->prog.ndim};
@@ -132,7 +132,7 @@ static void add_partials(maker *m, int32_t ki, mx_pkernel *k) {
       mx_grid_chunk(&k->grid, &space, t, start, extent);
       int64_t kept = kept_elements(k, extent);
       int64_t bytes = k->scan ? kept * (int64_t)mars_dtype_bytes(k->prog.outs[o].src) : acc_bytes(k, o, kept);
-      add_chunk(m, -1, ki, bytes);
+      add_chunk(m, -1, (int32_t)kept, bytes);
     }
   }
 }
@@ -180,7 +180,7 @@ static void combine(maker *m, int32_t ki, int slot, int32_t *list, int64_t n, in
         if (!mx_vec_push(plan->mem, &plan->ins, list[i])) m->nomem = true;
       int32_t out = final_chunk;
       if (groups > 1) {
-        out = add_chunk(m, -1, ki, plan->chunks.at[list[from]].bytes);
+        out = add_chunk(m, -1, plan->chunks.at[list[from]].index, plan->chunks.at[list[from]].bytes);
         if (m->nomem || !mx_vec_push(plan->mem, &m->stamp, 0)) m->nomem = true;
       }
       add_out(m, task, out);
@@ -214,7 +214,7 @@ mars_status mx_tile_tasks(mx_plan *plan, mars_error *err) {
   maker m = {.plan = plan};
   plan->chunks.n = plan->tasks.n = plan->ins.n = plan->outs.n = 0;
   for (int64_t v = 0; v < plan->values.n && !m.nomem; v++) add_value_chunks(&m, (int32_t)v);
-  for (int64_t k = 0; k < plan->kernels.n && !m.nomem; k++) add_partials(&m, (int32_t)k, &plan->kernels.at[k]);
+  for (int64_t k = 0; k < plan->kernels.n && !m.nomem; k++) add_partials(&m, &plan->kernels.at[k]);
   m.stamp.at = NULL;
   if (!m.nomem && mx_vec_reserve(plan->mem, &m.stamp, plan->chunks.n + 1)) {
     memset(m.stamp.at, 0, (size_t)(plan->chunks.n + 1) * sizeof *m.stamp.at);

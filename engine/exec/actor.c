@@ -1,0 +1,307 @@
+#include "engine/exec/actor.h"
+#include "engine/exec/owner.h"
+
+#include <string.h>
+#include <time.h>
+
+int64_t mx_now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- jobs ---- */
+
+void mx_job_unref(mars_job *job) {
+  if (atomic_fetch_sub(&job->refs, 1) != 1) return;
+  mars_session *s = job->session;
+  for (size_t i = 0; i < job->n_wants; i++) {
+    if (job->wants[i].node) mx_node_release(&s->graph, job->wants[i].node);
+    mx_free(&s->mem, job->paths[i]);
+  }
+  mx_free(&s->mem, job->wants);
+  mx_free(&s->mem, job->paths);
+  mx_free(&s->mem, job->text);
+  pthread_cond_destroy(&job->ended);
+  pthread_mutex_destroy(&job->lock);
+  mx_free(&s->mem, job);
+}
+
+void mx_job_end(mars_job *job, mars_status st, const mars_error *err) {
+  pthread_mutex_lock(&job->lock);
+  job->status = st;
+  if (st != MARS_OK && err) job->error = *err;
+  job->done = true;
+  pthread_cond_broadcast(&job->ended);
+  pthread_mutex_unlock(&job->lock);
+  mx_job_unref(job);
+}
+
+/* ---- values that come and go ---- */
+
+void mx_actor_discard(mx_actor *a, mx_value *value) {
+  pthread_mutex_lock(&a->discard_lock);
+  value->next = a->discarded;
+  a->discarded = value;
+  pthread_mutex_unlock(&a->discard_lock);
+}
+
+static void collect_discarded(mx_actor *a) {
+  pthread_mutex_lock(&a->discard_lock);
+  mx_value *v = a->discarded;
+  a->discarded = NULL;
+  pthread_mutex_unlock(&a->discard_lock);
+  while (v) {
+    mx_value *next = v->next;
+    mx_store *store = a->session->store;
+    for (int64_t i = 0; i < v->grid.total; i++)
+      if (v->chunks[i].slot.dir) store->ops->slot_free(store, &v->chunks[i].slot);
+    for (int64_t i = 0; i < a->kept.n; i++)
+      if (a->kept.at[i] == v) {
+        a->kept.at[i] = a->kept.at[--a->kept.n];
+        break;
+      }
+    mx_value_free(v);
+    v = next;
+  }
+}
+
+static void count_used(mx_actor *a) {
+  long long used = 0;
+  for (int64_t k = 0; k < a->kept.n; k++) {
+    const mx_value *v = a->kept.at[k];
+    int64_t elem = (int64_t)mars_dtype_bytes(v->dtype), start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS];
+    for (int64_t i = 0; i < v->grid.total; i++) {
+      if (v->chunks[i].offset < 0) continue;
+      mx_grid_chunk(&v->grid, &v->shape, i, start, extent);
+      int64_t n = elem;
+      for (int d = 0; d < v->shape.ndim; d++) n *= extent[d];
+      used += n;
+    }
+  }
+  atomic_store(&a->used_bytes, used);
+}
+
+/* ---- running ---- */
+
+typedef struct run {
+  mx_actor *actor;
+  mars_job *job;
+  mx_plan *plan;
+  mx_kernel **kernels;
+  int64_t n_kernels;
+  mx_value **kept; /* retained while the job runs */
+  size_t n_kept;
+} run;
+
+static size_t scratch_of(void *ctx, const mx_pkernel *kernel, const int64_t *shape) {
+  run *r = ctx;
+  int64_t i = kernel - r->plan->kernels.at;
+  mx_device *dev = r->actor->session->device;
+  return dev->ops->kernel_scratch(dev, r->kernels[i], shape);
+}
+
+static mars_status make_kernels(void *ctx, mx_plan *plan, mars_error *err) {
+  run *r = ctx;
+  mx_device *dev = r->actor->session->device;
+  r->plan = plan;
+  r->kernels = mx_calloc(plan->mem, (size_t)plan->kernels.n + 1, sizeof *r->kernels);
+  if (!r->kernels) return MX_NOMEM(err, plan->fn);
+  for (int64_t i = 0; i < plan->kernels.n; i++) {
+    mars_status st = dev->ops->kernel_create(dev, &plan->kernels.at[i].prog, &r->kernels[i], err);
+    if (st != MARS_OK) return st;
+    r->n_kernels = i + 1;
+  }
+  return MARS_OK;
+}
+
+static mars_status hold_kept(run *r, mars_error *err) {
+  mx_actor *a = r->actor;
+  r->kept = mx_calloc(&a->session->mem, (size_t)a->kept.n + 1, sizeof *r->kept);
+  if (!r->kept) return MX_NOMEM(err, r->job->fn);
+  for (int64_t i = 0; i < a->kept.n; i++)
+    if (mx_value_try_retain(a->kept.at[i])) r->kept[r->n_kept++] = a->kept.at[i];
+  return MARS_OK;
+}
+
+static mars_status create_sinks(run *r, mars_error *err) {
+  mars_job *job = r->job;
+  mx_store *store = r->actor->session->store;
+  for (size_t i = 0; i < job->n_wants; i++) {
+    mx_want *w = &job->wants[i];
+    if (w->sink != MARS_SINK_NPY || job->explain >= 0) continue;
+    mars_status st = store->ops->sink_create(store, job->fn, job->paths[i], w->node->dtype, &w->node->shape, &w->file, err);
+    if (st != MARS_OK) return st;
+  }
+  return MARS_OK;
+}
+
+/* Records for the values that will stay, made before anything runs so that nothing can fail afterwards. */
+static mars_status prepare_kept(run *r, mars_error *err) {
+  mx_actor *a = r->actor;
+  mx_plan *p = r->plan;
+  if (!mx_vec_reserve(&a->session->mem, &a->kept, a->kept.n + p->values.n + 1)) return MX_NOMEM(err, p->fn);
+  for (int64_t i = 0; i < p->values.n; i++) {
+    mx_pvalue *v = &p->values.at[i];
+    if (v->kind != MX_PV_NEW || !v->keep) continue;
+    v->value = mx_value_chunks(a->session, v->dtype, &v->shape, &v->grid);
+    if (!v->value) return MX_NOMEM(err, p->fn);
+  }
+  return MARS_OK;
+}
+
+static void publish_kept(run *r, bool ok) {
+  mx_actor *a = r->actor;
+  mx_plan *p = r->plan;
+  for (int64_t i = 0; p && i < p->values.n; i++) {
+    mx_pvalue *v = &p->values.at[i];
+    if (v->kind != MX_PV_NEW || !v->keep || !v->value) continue;
+    if (!ok) {
+      mx_value_free(v->value);
+    } else {
+      a->kept.at[a->kept.n++] = v->value;
+      if (v->node->value) mx_value_release(v->value); /* wanted twice */
+      else mx_node_set_value(&a->session->graph, v->node, v->value);
+    }
+    v->value = NULL;
+  }
+}
+
+static mars_status finish_sinks(run *r, mars_status st, mars_error *err) {
+  mars_job *job = r->job;
+  mx_store *store = r->actor->session->store;
+  for (size_t i = 0; i < job->n_wants; i++) {
+    mx_sink *file = job->wants[i].file;
+    job->wants[i].file = NULL;
+    if (!file) continue;
+    if (st == MARS_OK) st = store->ops->sink_commit(file, err);
+    else store->ops->sink_abort(file);
+  }
+  return st;
+}
+
+static void fill_stats(mars_job *job, const mx_plan *plan, double plan_seconds) {
+  job->stats.tasks = plan->n_tasks;
+  job->stats.kernels = plan->kernels.n;
+  job->stats.steps = plan->steps.n;
+  job->stats.plan_seconds = plan_seconds;
+  job->stats.peak_arena_bytes = plan->stats.peak_bytes;
+  job->stats.recomputed_tasks = plan->stats.recomputed;
+  atomic_store(&job->tasks_total, plan->stats.computes);
+}
+
+static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
+  mars_session *s = a->session;
+  mars_status st = MARS_OK;
+  run r = {.actor = a, .job = job};
+  mx_plan *plan = NULL;
+  int64_t t0 = mx_now_ns();
+  job->started_ns = t0;
+  collect_discarded(a);
+  if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
+  MX_TRY(hold_kept(&r, err));
+  MX_TRY(create_sinks(&r, err));
+  mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .wants = job->wants,
+                         .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept};
+  MX_TRY(mx_plan_make(&input, make_kernels, scratch_of, &r, &plan, err));
+  int64_t t1 = mx_now_ns();
+  fill_stats(job, plan, (double)(t1 - t0) * 1e-9);
+  if (job->explain >= 0) {
+    job->text = mx_explain(plan, (mars_explain_format)job->explain);
+    if (!job->text) MX_TRY(MX_NOMEM(err, job->fn));
+    goto done;
+  }
+  MX_TRY(prepare_kept(&r, err));
+  MX_TRY(mx_execute(a, job, plan, r.kernels, scratch_of, &r, err));
+  job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
+done:
+  if (plan) publish_kept(&r, st == MARS_OK && job->explain < 0);
+  st = finish_sinks(&r, st, err);
+  for (int64_t i = 0; i < r.n_kernels; i++) s->device->ops->kernel_destroy(s->device, r.kernels[i]);
+  mx_free(&s->mem, r.kernels);
+  mx_plan_destroy(plan);
+  for (size_t i = 0; i < r.n_kept; i++) mx_value_release(r.kept[i]);
+  mx_free(&s->mem, r.kept);
+  count_used(a);
+  return st;
+}
+
+static void *actor_main(void *arg) {
+  mx_actor *a = arg;
+  bool stop = false;
+  for (;;) {
+    mx_message *m = a->held;
+    a->held = NULL;
+    a->held_tail = &a->held;
+    if (!m && stop) break;
+    if (!m) m = mx_mailbox_take(&a->inbox, -1);
+    while (m) {
+      mx_message *next = m->next;
+      if (m->kind == MX_MSG_STOP) stop = true;
+      if (m->kind == MX_MSG_JOB) {
+        mars_job *job = (mars_job *)m;
+        mars_error err = {0};
+        if (atomic_load(&a->stopping)) atomic_store(&job->cancel, true);
+        mars_status st = run_job(a, job, &err);
+        mx_job_end(job, st, &err);
+      }
+      m = next;
+    }
+  }
+  collect_discarded(a);
+  return NULL;
+}
+
+void mx_actor_submit(mx_actor *a, mars_job *job) {
+  job->message.kind = MX_MSG_JOB;
+  mx_mailbox_post(&a->inbox, &job->message);
+}
+
+mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
+  mars_status st = MARS_OK;
+  bool box = false, lock = false;
+  mx_actor *a = mx_alloc(&s->mem, sizeof *a);
+  *out = NULL;
+  if (!a) return MX_NOMEM(err, "mars_session_create");
+  a->session = s;
+  a->stop.kind = MX_MSG_STOP;
+  a->held_tail = &a->held;
+  int e = mx_mailbox_init(&a->inbox);
+  box = !e;
+  if (!e) {
+    e = pthread_mutex_init(&a->discard_lock, NULL);
+    lock = !e;
+  }
+  if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no lock"));
+  MX_TRY(mx_owner_create(&s->mem, s->device, &a->inbox, MX_MSG_BATCH, &a->owner, err));
+  e = pthread_create(&a->thread, NULL, actor_main, a);
+  if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no thread for the session"));
+  *out = a;
+  a = NULL;
+done:
+  if (a) {
+    mx_owner_destroy(a->owner);
+    if (lock) pthread_mutex_destroy(&a->discard_lock);
+    if (box) mx_mailbox_reset(&a->inbox);
+    mx_free(&s->mem, a);
+  }
+  return st;
+}
+
+void mx_actor_destroy(mx_actor *a) {
+  if (!a) return;
+  atomic_store(&a->stopping, true);
+  mx_mailbox_post(&a->inbox, &a->stop);
+  pthread_join(a->thread, NULL);
+  mx_owner_destroy(a->owner);
+  a->owner = NULL;
+}
+
+void mx_actor_free(mx_actor *a) {
+  if (!a) return;
+  collect_discarded(a); /* what the graph's end let go */
+  pthread_mutex_destroy(&a->discard_lock);
+  mx_mailbox_reset(&a->inbox);
+  mx_vec_free(&a->session->mem, &a->kept);
+  mx_free(&a->session->mem, a);
+}

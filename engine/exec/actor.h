@@ -1,0 +1,72 @@
+/*
+ * The session's actor: one thread that plans and runs jobs one after another, and owns all chunks that live between them.
+ *
+ * Threads: mx_actor_submit, mx_actor_discard and job functions from any thread; the rest belongs to the actor's thread.
+ */
+#ifndef MX_ACTOR_H
+#define MX_ACTOR_H
+
+#include "engine/exec/mailbox.h"
+#include "engine/exec/value.h"
+#include "engine/plan/plan.h"
+#include <stdatomic.h>
+
+enum { MX_MSG_JOB, MX_MSG_STOP, MX_MSG_WAKE, MX_MSG_BATCH, MX_MSG_IO };
+
+typedef struct mx_owner mx_owner; /* engine/exec/owner.h */
+
+typedef struct mx_actor {
+  mars_session *session;
+  mx_mailbox inbox;
+  mx_owner *owner; /* of device 0 */
+  pthread_t thread;
+  mx_message stop;
+  atomic_bool stopping; /* whatever runs or waits is cancelled */
+  mx_message *held; /* jobs that arrived while one ran */
+  mx_message **held_tail;
+  MX_VEC(mx_value *) kept; /* CHUNKS values; weak */
+  atomic_llong used_bytes; /* of the arena, by kept values, after the last job */
+  pthread_mutex_t discard_lock;
+  mx_value *discarded; /* released ones whose chunks must be given back; linked through `next` */
+} mx_actor;
+
+struct mars_job {
+  mx_message message;
+  mars_session *session;
+  atomic_int refs;
+  atomic_bool cancel;
+  pthread_mutex_t lock;
+  pthread_cond_t ended;
+  bool done;
+  mars_status status;
+  mars_error error;
+  const char *fn;
+  size_t n_wants;
+  mx_want *wants;      /* nodes retained */
+  char **paths;        /* NPY wants; else NULL */
+  int explain;         /* -1: run; else a mars_explain_format: only `text` is made */
+  char *text;
+  mars_stats stats;
+  atomic_llong tasks_done, tasks_total;
+  atomic_llong started_ns; /* CLOCK_MONOTONIC, 0 before */
+};
+
+mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err);
+void mx_actor_destroy(mx_actor *actor); /* cancels what runs and what waits, ends the threads; values may still be let go */
+void mx_actor_free(mx_actor *actor);    /* after that: what was let go, and the record */
+void mx_actor_submit(mx_actor *actor, mars_job *job);
+/* A CHUNKS value that nobody refers to any more. */
+void mx_actor_discard(mx_actor *actor, mx_value *value);
+void mx_job_end(mars_job *job, mars_status st, const mars_error *err);
+void mx_job_unref(mars_job *job);
+int64_t mx_now_ns(void);
+
+/* engine/exec/executor.c: play a plan. kernels: the device's, one per plan kernel. Messages that are not the executor's are
+   put aside in actor->held. On return nothing is in flight; kept chunks' places have been written back to their values. */
+mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **kernels, mx_scratch_fn *scratch,
+                       void *scratch_ctx, mars_error *err);
+
+/* engine/exec/explain.c: text of a plan, mx_alloc'ed. NULL: no memory. */
+char *mx_explain(const mx_plan *plan, mars_explain_format format);
+
+#endif

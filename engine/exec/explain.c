@@ -1,0 +1,194 @@
+/*
+ * A plan in words, and as a graph for Graphviz.
+ */
+#include "engine/exec/actor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { STEPS_SHOWN = 60, TILES_SHOWN = 64 };
+
+typedef struct text {
+  mx_mem *mem;
+  MX_VEC(char) s;
+  bool nomem;
+} text;
+
+static void say(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(text *t, const char *fmt, ...) {
+  va_list ap, again;
+  va_start(ap, fmt);
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  if (!t->nomem && mx_vec_reserve(t->mem, &t->s, t->s.n + n + 1)) {
+    vsnprintf(t->s.at + t->s.n, (size_t)n + 1, fmt, again);
+    t->s.n += n;
+  } else t->nomem = true;
+  va_end(again);
+  va_end(ap);
+}
+
+static const char *bytes_text(char *buf, size_t n, double bytes) {
+  static const char *unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int u = 0;
+  while (bytes >= 1024 && u < 4) bytes /= 1024, u++;
+  snprintf(buf, n, u ? "%.2f %s" : "%.0f %s", bytes, unit[u]);
+  return buf;
+}
+
+static const char *value_kind(const mx_pvalue *v) {
+  switch (v->kind) {
+  case MX_PV_MEMORY: return v->producer < 0 ? "caller memory" : "result in caller memory";
+  case MX_PV_FILE: return "npy file";
+  case MX_PV_KEPT: return "kept by the session";
+  case MX_PV_CONCAT: return "other values joined";
+  default: return v->sink ? "result to npy file" : v->output >= 0 ? "result" : "intermediate";
+  }
+}
+
+static void say_grid(text *t, const mx_grid *grid, const mars_shape *shape) {
+  mars_shape chunk = {.ndim = shape->ndim};
+  char buf[MX_SHAPE_TEXT];
+  for (int d = 0; d < shape->ndim; d++) chunk.dims[d] = grid->chunk[d] < shape->dims[d] ? grid->chunk[d] : shape->dims[d];
+  say(t, "%lld x %s", (long long)grid->total, mx_shape_text(&chunk, buf, sizeof buf));
+}
+
+static void say_value(text *t, const mx_plan *p, int64_t i) {
+  const mx_pvalue *v = &p->values.at[i];
+  char buf[MX_SHAPE_TEXT];
+  say(t, "  v%-3lld %-9s %-18s %s", (long long)i, mars_dtype_name(v->dtype), mx_shape_text(&v->shape, buf, sizeof buf), value_kind(v));
+  if (v->kind != MX_PV_CONCAT && !(v->kind == MX_PV_MEMORY && v->producer < 0)) {
+    say(t, ", chunks ");
+    say_grid(t, &v->grid, &v->shape);
+  }
+  if (v->producer >= 0) say(t, ", made by k%d", v->producer);
+  say(t, "\n");
+}
+
+static void say_kernel(text *t, const mx_plan *p, int64_t i) {
+  const mx_pkernel *k = &p->kernels.at[i];
+  mars_shape space = {.ndim = k->prog.ndim};
+  memcpy(space.dims, k->prog.space, sizeof space.dims);
+  char buf[MX_SHAPE_TEXT];
+  say(t, "  k%lld over %s, tiles ", (long long)i, mx_shape_text(&space, buf, sizeof buf));
+  say_grid(t, &k->grid, &space);
+  say(t, ", %d instructions, cost %.0f per element, %s\n", k->prog.n_instrs, k->prog.cost,
+      k->big ? "stored past the caches" : "stored through the caches");
+  say(t, "    reads");
+  for (int s = 0; s < k->prog.n_in; s++) say(t, " v%d%s", k->in[s].value, k->in[s].identity ? "" : " (through a view)");
+  if (!k->prog.n_in) say(t, " nothing");
+  say(t, "; makes");
+  for (int s = 0; s < k->prog.n_out; s++) say(t, " v%d", k->out[s].value);
+  say(t, "\n");
+  int n = mx_program_text(&k->prog, NULL, 0);
+  char *prog = n > 0 ? mx_alloc(t->mem, (size_t)n + 1) : NULL;
+  if (!prog) {
+    t->nomem = t->nomem || n > 0;
+    return;
+  }
+  mx_program_text(&k->prog, prog, (size_t)n + 1);
+  for (char *line = prog; *line;) {
+    char *end = strchr(line, '\n');
+    int len = end ? (int)(end - line) : (int)strlen(line);
+    say(t, "      %.*s\n", len, line);
+    line += len + (end != NULL);
+  }
+  mx_free(t->mem, prog);
+}
+
+static void say_chunk(text *t, const mx_plan *p, int32_t c) {
+  const mx_pchunk *pc = &p->chunks.at[c];
+  if (pc->value >= 0) say(t, "v%d[%d]", pc->value, pc->index);
+  else say(t, "part %d", c);
+}
+
+static void say_step(text *t, const mx_plan *p, int64_t i) {
+  const mx_step *s = &p->steps.at[i];
+  static const char *name[] = {"alloc", "load", "compute", "store", "free", "copy", "send", "recv", "collective"};
+  say(t, "  %6lld  host  %-8s", (long long)i, name[s->kind]);
+  if (s->kind == MX_STEP_COMPUTE) {
+    const mx_ptask *k = &p->tasks.at[s->id];
+    if (k->tile >= 0) say(t, "k%d tile %d ->", k->kernel, k->tile);
+    else say(t, "k%d combine %d ->", k->kernel, k[1].first_in - k->first_in);
+    for (int32_t o = k->first_out; o < k[1].first_out; o++) say(t, " "), say_chunk(t, p, p->outs.at[o]);
+  } else {
+    say_chunk(t, p, s->id);
+    if (s->kind == MX_STEP_LOAD) say(t, " from %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
+    if (s->kind == MX_STEP_STORE) say(t, " to %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
+    say(t, " at %lld", (long long)s->offset);
+  }
+  if (s->after >= 0) say(t, ", after %d", s->after);
+  if (s->after_store >= 0) say(t, ", after stores up to %d", s->after_store);
+  say(t, "\n");
+}
+
+/* Time on one processor's worth of rates: the larger of computing and transferring, since they overlap. */
+static void say_estimate(text *t, const mx_plan *p) {
+  double compute = 0;
+  for (int64_t i = 0; i < p->kernels.n; i++) {
+    const mx_pkernel *k = &p->kernels.at[i];
+    double points = 1, bytes = 0;
+    for (int d = 0; d < k->prog.ndim; d++) points *= (double)k->prog.space[d];
+    for (int s = 0; s < k->prog.n_in; s++) bytes += (double)mars_dtype_bytes(k->prog.in_dtype[s]);
+    for (int s = 0; s < k->prog.n_out; s++)
+      if (!k->out[s].reduce) bytes += (double)mars_dtype_bytes(p->values.at[k->out[s].value].dtype);
+    double by_ops = k->prog.cost * 0.15e-9 / p->machine->threads, by_bytes = bytes / 24e9;
+    compute += points * (by_ops > by_bytes ? by_ops : by_bytes);
+  }
+  double read = (double)(p->stats.source_read_bytes + p->stats.spill_read_bytes) / 1.4e9;
+  double written = (double)(p->stats.sink_write_bytes + p->stats.spill_write_bytes) / 2.2e9;
+  double io = read + written;
+  say(t, "estimate  about %.3g s: computing %.3g s, drive %.3g s, overlapped\n", compute > io ? compute : io, compute, io);
+}
+
+static void say_plan(text *t, const mx_plan *p) {
+  char a[32], b[32], c[32], d[32], e[32];
+  say(t, "values\n");
+  for (int64_t i = 0; i < p->values.n; i++) say_value(t, p, i);
+  say(t, "kernels\n");
+  for (int64_t i = 0; i < p->kernels.n; i++) say_kernel(t, p, i);
+  say(t, "chunk graph\n  %lld tasks, %lld chunks, %lld operands; chunks of %lld elements%s\n", (long long)p->n_tasks,
+      (long long)p->chunks.n, (long long)p->ins.n, (long long)p->chunk_elements, p->square ? ", square: something is read across" : "");
+  say(t, "schedule\n  %lld steps, %lld computations of which %lld again instead of spilling\n", (long long)p->steps.n,
+      (long long)p->stats.computes, (long long)p->stats.recomputed);
+  for (int64_t i = 0; i < p->steps.n && i < STEPS_SHOWN; i++) say_step(t, p, i);
+  if (p->steps.n > STEPS_SHOWN) say(t, "  ...     %lld more\n", (long long)(p->steps.n - STEPS_SHOWN));
+  say(t, "peak      arena %s of %s, spill %s\n", bytes_text(a, sizeof a, (double)p->stats.peak_bytes),
+      bytes_text(b, sizeof b, (double)p->machine->arena_bytes), bytes_text(c, sizeof c, (double)p->stats.spill_peak_bytes));
+  say(t, "moved     files read %s, files written %s, spill written %s, spill read %s\n",
+      bytes_text(a, sizeof a, (double)p->stats.source_read_bytes), bytes_text(b, sizeof b, (double)p->stats.sink_write_bytes),
+      bytes_text(d, sizeof d, (double)p->stats.spill_write_bytes), bytes_text(e, sizeof e, (double)p->stats.spill_read_bytes));
+  say_estimate(t, p);
+}
+
+static void dot_task(text *t, const mx_plan *p, int32_t id) {
+  const mx_ptask *k = &p->tasks.at[id];
+  if (k->tile >= 0) say(t, "  t%d [label=\"k%d tile %d\" shape=box];\n", id, k->kernel, k->tile);
+  else say(t, "  t%d [label=\"k%d combine\" shape=box style=rounded];\n", id, k->kernel);
+  for (int32_t i = k->first_in; i < k[1].first_in; i++) {
+    int32_t c = p->ins.at[i];
+    if (p->chunks.at[c].producer >= 0) say(t, "  t%d -> t%d;\n", p->chunks.at[c].producer, id);
+    else say(t, "  c%d [label=\"v%d[%d]\"];\n  c%d -> t%d;\n", c, p->chunks.at[c].value, p->chunks.at[c].index, c, id);
+  }
+  for (int32_t o = k->first_out; o < k[1].first_out; o++) {
+    const mx_pchunk *c = &p->chunks.at[p->outs.at[o]];
+    if (c->value >= 0 && p->values.at[c->value].output >= 0)
+      say(t, "  o%d [label=\"v%d[%d]\" style=bold];\n  t%d -> o%d;\n", p->outs.at[o], c->value, c->index, id, p->outs.at[o]);
+  }
+}
+
+static void dot_plan(text *t, const mx_plan *p) {
+  say(t, "digraph plan {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n");
+  for (int64_t i = 0; i < p->order.n && i < TILES_SHOWN; i++) dot_task(t, p, p->order.at[i]);
+  if (p->order.n > TILES_SHOWN) say(t, "  more [label=\"%lld more tasks\" shape=plaintext];\n", (long long)(p->order.n - TILES_SHOWN));
+  say(t, "}\n");
+}
+
+char *mx_explain(const mx_plan *plan, mars_explain_format format) {
+  text t = {.mem = plan->mem};
+  if (format == MARS_EXPLAIN_DOT) dot_plan(&t, plan);
+  else say_plan(&t, plan);
+  if (t.nomem) mx_vec_free(t.mem, &t.s);
+  return t.s.at;
+}
