@@ -1,0 +1,536 @@
+/*
+ * REDUCE and COMBINE. Contract: host/vm.h.
+ *
+ * A reduction is [ko][r][ki] points. Its `rows` of lanes = spread * ki (or of a strip of ki) are added lane by lane:
+ * MX_LEAF_ROWS rows in order make a leaf, leaves join in a binary counter, splits in a balanced tree, and at the end
+ * the `spread` copies of ki fold in halves. spread, leaves and splits depend on the tile's shape alone, and strips do
+ * not change what a lane adds up: so neither threads nor the other reductions of a program change a bit.
+ */
+#include "host/vm.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum {
+  ACC_BYTES = 256 << 10, /* a worker's accumulators and tree, unless the lanes of one row need more */
+  STATE_BYTES = 32 << 10, /* accumulators that each row reads and writes */
+  TEMP_POINTS = 512,
+  MAX_SPLITS = 256,
+  ENOUGH_UNITS = 64
+};
+
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
+
+/* ---- shape ---- */
+
+void mx_group_extents(const mx_kernel *k, const int64_t *shape, mx_rshape *g) {
+  int last = -1;
+
+  memset(g, 0, sizeof *g);
+  g->ko = g->r = g->ki = 1;
+  for (int d = 0; d < k->ndim; d++)
+    if (shape[d] > 1 && (k->mask >> d & 1)) last = d;
+  for (int d = 0; d < k->ndim; d++) {
+    if (k->mask >> d & 1)
+      g->r *= shape[d];
+    else if (d > last && last >= 0)
+      g->ki *= shape[d];
+    else
+      g->ko *= shape[d];
+  }
+}
+
+static int levels_of(int64_t rows) {
+  int levels = 1;
+
+  while ((int64_t)MX_LEAF_ROWS << levels <= rows) levels++;
+  return levels;
+}
+
+/* Long rows are cut into splits for parallelism, unless the kept elements give enough of it. */
+static void choose_splits(mx_rshape *g) {
+  int64_t par = g->ko * div_up(g->ki, 2048), splits = 1;
+
+  if (par < ENOUGH_UNITS) {
+    splits = min64(MAX_SPLITS / par, g->r * g->ki / MX_UNIT_POINTS);
+    if (g->spread == 1) splits = min64(splits, g->r / (4 * MX_LEAF_ROWS));
+  }
+  splits = max64(splits, 1);
+  g->split_rows = splits > 1 ? round_up(div_up(g->rows, splits), MX_LEAF_ROWS) : g->rows;
+  g->splits = div_up(g->rows, g->split_rows);
+}
+
+static void choose_lanes(const mx_kernel *k, mx_rshape *g) {
+  int64_t most;
+
+  if (g->spread > 1 || g->ki <= MX_LANES_MAX) {
+    g->lanes = g->spread * g->ki;
+    g->strips = 1;
+    return;
+  }
+  most = min64(ACC_BYTES / (levels_of(g->split_rows) + 1), STATE_BYTES) / k->lane_bytes;
+  most = max64(most, MX_LANES_MAX);
+  g->strips = div_up(g->ki, most);
+  g->lanes = min64(round_up(div_up(g->ki, g->strips), 64), g->ki);
+  g->strips = div_up(g->ki, g->lanes);
+}
+
+void mx_reduce_shape(const mx_kernel *k, const int64_t *shape, mx_rshape *g) {
+  int64_t group;
+
+  mx_group_extents(k, shape, g);
+  group = g->r * g->ki;
+  g->spread = g->splits = g->strips = 1;
+  g->kos = max64(1, MX_UNIT_POINTS / group);
+  if (group <= MX_LANES_MAX) {
+    g->mode = g->ki == 1 ? MX_M_SHORT_ROWS : MX_M_SHORT_GROUPS;
+    g->lanes = MX_LANES_MAX;
+    g->rows = g->split_rows = g->r;
+  } else {
+    g->mode = MX_M_STREAM;
+    while (2 * g->spread * g->ki <= MX_LANES_MAX && 16 * g->spread <= g->r) g->spread *= 2;
+    g->rows = div_up(g->r, g->spread);
+    choose_splits(g);
+    choose_lanes(k, g);
+  }
+  g->units = div_up(g->ko, g->kos) * g->splits * g->strips;
+}
+
+/* ---- memory ----
+ * A state holds the accumulators of all reduced slots for `lanes` lanes. A worker has one in progress and one for each
+ * level of the tree. The call's scratch has one for each (ko, split) where rows are split, and a count of the splits
+ * that are still missing for each (ko, strip). */
+
+static size_t slot_bytes(const mx_out *out, int64_t lanes, mx_acc_layout *layout) {
+  mx_acc_layout_of(mx_op_row_of(out->desc.op)->acc, out->src, lanes, layout);
+  return layout->bytes;
+}
+
+static size_t state_bytes(const mx_kernel *k, const int *slots, int n_slots, int64_t lanes) {
+  mx_acc_layout layout;
+  size_t bytes = 0;
+
+  for (int i = 0; i < n_slots; i++) bytes += slot_bytes(&k->outs[slots[i]], lanes, &layout);
+  return bytes;
+}
+
+static size_t counters_bytes(const mx_rshape *g) {
+  return (size_t)round_up(g->ko * g->strips * (int64_t)sizeof(atomic_int), 64);
+}
+
+size_t mx_reduce_scratch(const mx_kernel *k, const mx_rshape *g) {
+  if (g->splits <= 1) return 0;
+  return counters_bytes(g) + (size_t)(g->ko * g->splits) * state_bytes(k, k->reduce_slots, k->n_reduce, g->ki);
+}
+
+size_t mx_reduce_acc_bytes(const mx_prep *prep) {
+  const mx_rshape *g = &prep->shape;
+  const mx_kernel *k = prep->kernel;
+  size_t states = 1;
+
+  if (g->mode == MX_M_SCAN) return (size_t)g->lanes * 16 + 64;
+  if (g->mode == MX_M_STREAM) states += (size_t)levels_of(g->split_rows);
+  return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 + 64;
+}
+
+void mx_reduce_begin(const mx_prep *prep) {
+  const mx_rshape *g = &prep->shape;
+
+  if (g->mode != MX_M_STREAM || g->splits <= 1) return;
+  for (int64_t i = 0; i < g->ko * g->strips; i++) atomic_init((atomic_int *)prep->call->scratch + i, (int)g->splits);
+}
+
+/* Parts of slot number i in a state, from lane `at` on. */
+static void parts_of(const mx_kernel *k, const int *slots, int i, char *state, int64_t lanes, int64_t at, char **part) {
+  mx_acc_layout layout;
+
+  for (int j = 0; j < i; j++) state += slot_bytes(&k->outs[slots[j]], lanes, &layout);
+  slot_bytes(&k->outs[slots[i]], lanes, &layout);
+  part[0] = part[1] = part[2] = NULL;
+  for (int p = 0; p < layout.n_parts; p++)
+    part[p] = state + layout.offset[p] + (size_t)at * mars_dtype_bytes(layout.dtype[p]);
+}
+
+static void set_up(mx_run *run, int64_t lanes, int levels) {
+  char *at = run->work->acc;
+
+  run->lanes = lanes;
+  run->state_bytes = state_bytes(run->kernel, run->slots, run->n_slots, lanes);
+  run->temp = at;
+  at += TEMP_POINTS * 16;
+  run->cur = at;
+  for (int i = 0; i < levels; i++) run->tree[i] = at += run->state_bytes;
+  run->pos = run->k = run->row = run->leaves = 0;
+}
+
+/* ---- results ---- */
+
+/* Index over the tile's reduced points -> index over the space's, both in C order. */
+static int64_t space_index(const mx_run *run, int64_t index) {
+  const mx_kernel *k = run->kernel;
+  int64_t out = 0, scale = 1;
+
+  if (index < 0) return index;
+  for (int d = k->ndim - 1; d >= 0; d--) {
+    if (!(k->mask >> d & 1)) continue;
+    out += (run->call->origin[d] + index % run->call->shape[d]) * scale;
+    index /= run->call->shape[d];
+    scale *= k->space[d];
+  }
+  return out;
+}
+
+static bool covers_space(const mx_run *run) {
+  for (int d = 0; d < run->kernel->ndim; d++)
+    if ((run->kernel->mask >> d & 1) && run->call->shape[d] != run->kernel->space[d]) return false;
+  return true;
+}
+
+/* n lanes of slot's accumulator become elements [at, at + n) of the result at base. */
+static void emit(mx_run *run, int slot, char *base, char *const *part, int64_t kept, int64_t at, int64_t n) {
+  const mx_out *out = &run->kernel->outs[slot];
+  mx_acc_layout layout;
+  char *left[3] = {part[0], part[1], part[2]};
+  size_t es = mars_dtype_bytes(out->desc.dtype);
+
+  slot_bytes(out, kept, &layout);
+  if (!(run->call->final_mask >> slot & 1)) {
+    for (int p = 0; p < layout.n_parts; p++) {
+      size_t bytes = mars_dtype_bytes(layout.dtype[p]);
+
+      memcpy(base + layout.offset[p] + (size_t)at * bytes, part[p], (size_t)n * bytes);
+    }
+    return;
+  }
+  while (n > 0) {
+    int64_t len = min64(n, TEMP_POINTS);
+    char *dst = base + (size_t)at * es;
+
+    mx_reduce_finish(out->desc.op, out->src, len, left, run->kernel->n_reduced, out->desc.ddof,
+                     out->cast != NULL ? run->temp : dst);
+    if (out->cast != NULL) out->cast(len, dst, run->temp, NULL, NULL);
+    for (int p = 0; p < layout.n_parts; p++) left[p] += (size_t)len * mars_dtype_bytes(layout.dtype[p]);
+    at += len;
+    n -= len;
+  }
+}
+
+/* The same for every slot of a state with `lanes` lanes, from lane `from` on. */
+static void emit_state(mx_run *run, char *state, int64_t lanes, int64_t from, int64_t at, int64_t n) {
+  int64_t kept = run->prep->shape.ko * run->prep->shape.ki;
+  bool whole = covers_space(run);
+
+  for (int i = 0; i < run->n_slots; i++) {
+    const mx_out *out = &run->kernel->outs[run->slots[i]];
+    char *part[3];
+
+    parts_of(run->kernel, run->slots, i, state, lanes, from, part);
+    if (out->reducer->has_index && !whole)
+      for (int64_t l = 0; l < n; l++) ((int64_t *)part[1])[l] = space_index(run, ((int64_t *)part[1])[l]);
+    emit(run, run->slots[i], run->call->out[run->slots[i]].base, part, kept, at, n);
+  }
+}
+
+/* ---- the tree ---- */
+
+static void merge_states(const mx_run *run, char *a, char *b, int64_t lanes, int64_t from_a, int64_t from_b, int64_t n) {
+  for (int i = 0; i < run->n_slots; i++) {
+    char *pa[3], *pb[3];
+
+    parts_of(run->kernel, run->slots, i, a, lanes, from_a, pa);
+    parts_of(run->kernel, run->slots, i, b, lanes, from_b, pb);
+    run->kernel->outs[run->slots[i]].reducer->merge(n, pa, pb);
+  }
+}
+
+/* The state in progress joins the binary counter; `cur` is then free. */
+static void push_leaf(mx_run *run) {
+  int level = 0;
+
+  for (int64_t c = run->leaves++; c & 1; c >>= 1, level++) {
+    char *t = run->tree[level];
+
+    merge_states(run, t, run->cur, run->lanes, 0, 0, run->lanes);
+    run->tree[level] = run->cur;
+    run->cur = t;
+  }
+  {
+    char *t = run->tree[level];
+
+    run->tree[level] = run->cur;
+    run->cur = t;
+  }
+  run->k = run->pos = 0;
+}
+
+/* What cols leaves to us: counts of a leaf, and lanes that took nothing. */
+static void close_leaf(mx_run *run) {
+  for (int i = 0; i < run->n_slots; i++) {
+    const mx_reducer *red = run->kernel->outs[run->slots[i]].reducer;
+    char *part[3];
+
+    parts_of(run->kernel, run->slots, i, run->cur, run->lanes, 0, part);
+    if (red->fixed_count)
+      for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
+    if (run->k > 0) continue;
+    parts_of(run->kernel, run->slots, i, run->cur, run->lanes, run->pos, part);
+    red->none(run->lanes - run->pos, part);
+  }
+}
+
+/* Everything that was fed, in one state. */
+static char *close_tree(mx_run *run) {
+  char *t = NULL;
+
+  if (run->k > 0 || run->pos > 0) {
+    close_leaf(run);
+    t = run->cur;
+  }
+  for (int level = 0; run->leaves >> level; level++) {
+    if (!(run->leaves >> level & 1)) continue;
+    if (t != NULL) merge_states(run, run->tree[level], t, run->lanes, 0, 0, run->lanes);
+    t = run->tree[level];
+  }
+  return t;
+}
+
+/* The copies of ki side by side become one. Their indices were row numbers: make them points. */
+static void fold(mx_run *run, char *state) {
+  int64_t spread = run->prep->shape.spread, ki = run->prep->shape.ki;
+
+  if (spread == 1) return;
+  for (int i = 0; i < run->n_slots; i++) {
+    char *part[3];
+
+    if (!run->kernel->outs[run->slots[i]].reducer->has_index) continue;
+    parts_of(run->kernel, run->slots, i, state, run->lanes, 0, part);
+    for (int64_t l = 0; l < run->lanes; l++) {
+      int64_t *index = (int64_t *)part[1] + l;
+
+      if (*index >= 0) *index = *index * spread + l / ki;
+    }
+  }
+  for (int64_t half = spread / 2; half > 0; half /= 2) merge_states(run, state, state, run->lanes, 0, half * ki, half * ki);
+}
+
+/* ---- feeding ---- */
+
+static void feed_groups(mx_run *run, const mx_reducer *red, int es, char **part, const mx_acc_layout *layout,
+                        const char *src, int64_t n) {
+  int64_t r = run->prep->shape.r, ki = run->prep->shape.ki;
+  size_t bytes[3] = {0};
+
+  for (int p = 0; p < layout->n_parts; p++) bytes[p] = mars_dtype_bytes(layout->dtype[p]) * (size_t)ki;
+  for (int64_t groups = n / (r * ki); groups > 0; groups--) {
+    for (int64_t k = 0; k < r; k++, src += ki * es) red->cols(ki, src, part, k, k);
+    if (red->fixed_count)
+      for (int64_t l = 0; l < ki; l++) ((int64_t *)part[2])[l] = r;
+    for (int p = 0; p < layout->n_parts; p++) part[p] += bytes[p];
+  }
+}
+
+static void feed_rows(mx_run *run, const mx_reducer *red, int es, char **part, const mx_acc_layout *layout,
+                      const char *src, int64_t n) {
+  int64_t pos = run->pos, k = run->k, row = run->row;
+
+  if (red->flat != NULL && run->prep->shape.ki == 1) { /* blocks end with their leaf at the latest */
+    if (pos == 0 && k == 0) red->none(run->lanes, part);
+    red->flat(n, src, part);
+    return;
+  }
+  while (n > 0) {
+    int64_t len = min64(n, run->lanes - pos);
+    char *at[3] = {NULL, NULL, NULL};
+
+    for (int p = 0; p < layout->n_parts; p++) at[p] = part[p] + (size_t)pos * mars_dtype_bytes(layout->dtype[p]);
+    red->cols(len, src, at, k, row);
+    src += len * es;
+    n -= len;
+    pos += len;
+    if (pos == run->lanes) {
+      pos = 0;
+      k++;
+      row++;
+    }
+  }
+}
+
+void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n) {
+  const mx_out *out = &run->kernel->outs[slot];
+  const mx_reducer *red = out->reducer;
+  char *state = run->cur, *part[3] = {NULL, NULL, NULL};
+  int es = (int)mars_dtype_bytes(out->src);
+  mx_acc_layout layout;
+
+  for (int i = 0; run->slots[i] != slot; i++) state += slot_bytes(&run->kernel->outs[run->slots[i]], run->lanes, &layout);
+  slot_bytes(out, run->lanes, &layout);
+  for (int p = 0; p < layout.n_parts; p++) part[p] = state + layout.offset[p];
+  switch (run->prep->shape.mode) {
+  case MX_M_SHORT_ROWS: red->rows(n / run->prep->shape.r, run->prep->shape.r, src, part); break;
+  case MX_M_SHORT_GROUPS: feed_groups(run, red, es, part, &layout, src, n); break;
+  default: feed_rows(run, red, es, part, &layout, src, n);
+  }
+}
+
+/* ---- units ---- */
+
+static void short_unit(mx_run *run, int64_t unit) {
+  const mx_rshape *g = &run->prep->shape;
+  int64_t group = g->r * g->ki, ko = unit * g->kos, end = min64(ko + g->kos, g->ko);
+  int64_t most = max64(1, min64(run->kernel->block / group, MX_LANES_MAX / g->ki));
+
+  set_up(run, g->lanes, 0);
+  while (ko < end) {
+    int64_t n = min64(end - ko, most);
+
+    mx_vm_block(run, ko * group, n * group);
+    emit_state(run, run->cur, run->lanes, 0, ko * g->ki, n * g->ki);
+    ko += n;
+  }
+}
+
+/* Rows [row, end) of strip [c0, c0 + width) of one ko. */
+static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int64_t c0, int64_t width) {
+  const mx_rshape *g = &run->prep->shape;
+  int64_t ki = g->ki;
+
+  for (run->row = row; run->row < end;) {
+    int64_t p = base + run->row * ki + c0 + run->pos;
+    int64_t n = mx_vm_block_points(run->prep, p, width - run->pos);
+
+    mx_vm_block(run, p, n);
+    run->pos += n;
+    if (run->pos < width) continue;
+    run->pos = 0;
+    run->row++;
+    if (++run->k == MX_LEAF_ROWS) {
+      close_leaf(run);
+      push_leaf(run);
+    }
+  }
+}
+
+/* The same where a row is all of spread * ki: blocks may cross rows, but not leaves. */
+static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) {
+  const mx_rshape *g = &run->prep->shape;
+  int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);
+
+  for (run->row = row; p < end;) {
+    int64_t leaf = (MX_LEAF_ROWS - run->k) * run->lanes - run->pos;
+    int64_t n = mx_vm_block_points(run->prep, base + p, min64(leaf, end - p));
+
+    mx_vm_block(run, base + p, n);
+    p += n;
+    run->pos += n;
+    run->k += run->pos / run->lanes;
+    run->row += run->pos / run->lanes;
+    run->pos %= run->lanes;
+    if (run->k == MX_LEAF_ROWS) {
+      close_leaf(run);
+      push_leaf(run);
+    }
+  }
+}
+
+/* A split is done: it goes to the scratch, and who brings the last one joins them all. */
+static void join_splits(mx_run *run, char *state, int64_t ko, int64_t split, int64_t strip) {
+  const mx_rshape *g = &run->prep->shape;
+  const mx_kernel *k = run->kernel;
+  atomic_int *missing = (atomic_int *)run->call->scratch + ko * g->strips + strip;
+  size_t bytes = state_bytes(k, run->slots, run->n_slots, g->ki);
+  char *first = run->call->scratch + counters_bytes(g) + (size_t)(ko * g->splits) * bytes;
+  int64_t c0 = strip * run->prep->shape.lanes, n = min64(g->spread > 1 ? g->ki : g->lanes, g->ki - c0);
+
+  for (int i = 0; i < run->n_slots; i++) {
+    char *from[3], *to[3];
+    mx_acc_layout layout;
+
+    parts_of(k, run->slots, i, state, run->lanes, 0, from);
+    parts_of(k, run->slots, i, first + (size_t)split * bytes, g->ki, c0, to);
+    slot_bytes(&k->outs[run->slots[i]], g->ki, &layout);
+    for (int p = 0; p < layout.n_parts; p++) memcpy(to[p], from[p], (size_t)n * mars_dtype_bytes(layout.dtype[p]));
+  }
+  if (atomic_fetch_sub_explicit(missing, 1, memory_order_acq_rel) != 1) return;
+  for (int64_t step = 1; step < g->splits; step *= 2)
+    for (int64_t s = 0; s + step < g->splits; s += 2 * step)
+      merge_states(run, first + (size_t)s * bytes, first + (size_t)(s + step) * bytes, g->ki, c0, c0, n);
+  emit_state(run, first, g->ki, c0, ko * g->ki + c0, n);
+}
+
+static void stream_unit(mx_run *run, int64_t unit) {
+  const mx_rshape *g = &run->prep->shape;
+  int64_t strip = unit % g->strips, split = unit / g->strips % g->splits, ko = unit / g->strips / g->splits * g->kos;
+  int64_t row = split * g->split_rows, end = min64(row + g->split_rows, g->rows);
+  int64_t c0 = strip * g->lanes, width = g->strips > 1 ? min64(g->lanes, g->ki - c0) : g->lanes;
+
+  for (int64_t last = min64(ko + g->kos, g->ko); ko < last; ko++) {
+    int64_t base = ko * g->r * g->ki;
+    char *state;
+
+    set_up(run, width, levels_of(g->split_rows));
+    if (g->strips > 1)
+      feed_strip(run, base, row, end, c0, width);
+    else
+      feed_whole(run, base, row, end);
+    state = close_tree(run);
+    fold(run, state);
+    if (g->splits > 1)
+      join_splits(run, state, ko, split, strip);
+    else
+      emit_state(run, state, run->lanes, 0, ko * g->ki + c0, g->spread > 1 ? g->ki : width);
+  }
+}
+
+void mx_reduce_unit(mx_run *run, int64_t unit) {
+  if (run->prep->shape.mode == MX_M_STREAM)
+    stream_unit(run, unit);
+  else
+    short_unit(run, unit);
+}
+
+/* ---- combine: the partials are leaves, in order ---- */
+
+void mx_combine_prepare(mx_prep *prep) {
+  const mx_call *call = prep->call;
+  const mx_kernel *k = prep->kernel;
+  mx_rshape *g = &prep->shape;
+
+  memset(g, 0, sizeof *g);
+  g->mode = MX_M_COMBINE;
+  g->ko = call->kept;
+  g->r = g->ki = g->spread = g->strips = g->splits = 1;
+  g->lanes = min64(call->kept, MX_LANES_MAX);
+  g->units = prep->units = div_up(call->kept, MX_LANES_MAX);
+  prep->total = call->kept;
+  prep->work = (double)call->kept * call->n_partials;
+  prep->acc_bytes = (size_t)(levels_of((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
+                        state_bytes(k, &call->slot, 1, g->lanes) +
+                    TEMP_POINTS * 16 + 64;
+}
+
+void mx_combine_unit(mx_run *run, int64_t unit) {
+  const mx_call *call = run->call;
+  const mx_out *out = &run->kernel->outs[call->slot];
+  int64_t at = unit * MX_LANES_MAX, n = min64(MX_LANES_MAX, call->kept - at);
+  mx_acc_layout layout;
+  char *part[3];
+
+  run->slots = &call->slot;
+  run->n_slots = 1;
+  set_up(run, n, levels_of((int64_t)call->n_partials * MX_LEAF_ROWS));
+  slot_bytes(out, call->kept, &layout);
+  for (int j = 0; j < call->n_partials; j++) {
+    parts_of(run->kernel, run->slots, 0, run->cur, n, 0, part);
+    for (int p = 0; p < layout.n_parts; p++) {
+      size_t bytes = mars_dtype_bytes(layout.dtype[p]);
+
+      memcpy(part[p], call->partials[j] + layout.offset[p] + (size_t)at * bytes, (size_t)n * bytes);
+    }
+    push_leaf(run);
+  }
+  parts_of(run->kernel, run->slots, 0, close_tree(run), n, 0, part);
+  emit(run, call->slot, call->out[0].base, part, call->kept, at, n);
+}

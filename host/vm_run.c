@@ -1,0 +1,338 @@
+/* Calls to units to blocks, and the step loop. Contract: host/vm.h. */
+#include "host/vm.h"
+
+#include "engine/status.h"
+
+#include <string.h>
+
+/* ---- the step loop ---- */
+
+static inline void load(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
+  const mx_window *v = &run->in[s->slot];
+  mx_work *w = run->work;
+  char *reg = w->regs + run->kernel->reg[s->dst];
+  int64_t len, offset = mx_window_offset(v, p, &len);
+
+  w->ptr[s->dst] = reg;
+  if (n <= len && v->stride[0] == v->es && !v->copy) {
+    w->ptr[s->dst] = v->base + offset;
+  } else if (n <= len && v->stride[0] == 0) {
+    struct mx_splatted *kept = run->kernel->keep_loads ? &w->splats[s->slot] : NULL;
+
+    if (kept != NULL && kept->n >= n && memcmp(kept->value, v->base + offset, (size_t)v->es) == 0) return;
+    mx_splat(reg, v->base + offset, v->es, n);
+    if (kept != NULL) {
+      kept->n = n;
+      memcpy(kept->value, v->base + offset, (size_t)v->es);
+    }
+  } else {
+    if (run->kernel->keep_loads) w->splats[s->slot].n = 0;
+    mx_window_gather(v, p, n, reg);
+  }
+}
+
+static void generate(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
+  const mx_window *v = &run->gen[s->slot];
+  const mx_random *r = &run->kernel->gens[s->slot];
+  const mx_loops *loops = run->host->loops;
+  char *dst = run->work->ptr[s->dst];
+
+  while (n > 0) {
+    int64_t len, offset = mx_window_offset(v, p, &len);
+
+    if (len > n) len = n;
+    if (s->kind == MX_S_IOTA)
+      loops->iota(v->index + offset, v->stride[0], len, (int64_t *)dst);
+    else
+      loops->random(r, (uint64_t)(v->index + offset), v->stride[0], len, dst);
+    dst += len * s->es;
+    p += len;
+    n -= len;
+  }
+}
+
+static inline void store(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
+  const mx_window *v = &run->out[s->slot];
+  const char *src = run->work->ptr[s->a];
+  char *dst = mx_window_run(v, p, n);
+
+  if (dst == src) return; /* computed in place */
+  if (dst == NULL)
+    mx_window_scatter(v, p, n, src);
+  else if (run->call->stream_out)
+    run->host->loops->stream_copy(dst, src, (size_t)(n * v->es));
+  else
+    memcpy(dst, src, (size_t)(n * v->es));
+}
+
+void mx_vm_block(mx_run *run, int64_t p, int64_t n) {
+  const mx_kernel *k = run->kernel;
+  void **ptr = run->work->ptr;
+
+  if (!run->call->stream_out)
+    for (int i = 0; i < k->n_direct; i++) {
+      const struct mx_direct *d = &k->direct[i];
+      char *dst = mx_window_run(&run->out[d->slot], p, n);
+
+      ptr[d->value] = dst != NULL ? dst : run->work->regs + k->reg[d->value];
+    }
+  for (const mx_step *s = k->steps, *end = s + k->n_steps; s < end; s++)
+    switch ((mx_step_kind)s->kind) {
+    case MX_S_CALL: s->fn(n, ptr[s->dst], ptr[s->a], ptr[s->b], ptr[s->c]); break;
+    case MX_S_LOAD: load(run, s, p, n); break;
+    case MX_S_IOTA:
+    case MX_S_RANDOM: generate(run, s, p, n); break;
+    case MX_S_COPY: memcpy(ptr[s->dst], ptr[s->a], (size_t)(n * s->es)); break;
+    case MX_S_STORE: store(run, s, p, n); break;
+    case MX_S_REDUCE: mx_reduce_feed(run, s->slot, ptr[s->a], n); break;
+    case MX_S_SCAN: mx_scan_feed(run, s->slot, ptr[s->a], ptr[s->dst], n); break;
+    }
+}
+
+/* ---- preparing a call ---- */
+
+/* Dimensions with more than one point, outermost first: outer kept, reduced, inner kept. */
+static int sort_dims(const mx_kernel *k, const int64_t *shape, int *order) {
+  int n = 0, last = -1;
+
+  for (int d = 0; d < k->ndim; d++)
+    if (shape[d] > 1 && (k->mask >> d & 1)) last = d;
+  for (int pass = 0; pass < 3; pass++)
+    for (int d = 0; d < k->ndim; d++) {
+      bool reduced = k->mask >> d & 1;
+
+      if (shape[d] > 1 && pass == (reduced ? 1 : d > last && last >= 0 ? 2 : 0)) order[n++] = d;
+    }
+  return n;
+}
+
+/* Loads that stand where an output stands are copied before anything is written over them. */
+static void mark_shared_memory(const mx_prep *prep, mx_window *in, const mx_window *out) {
+  for (int o = 0; o < prep->kernel->n_out; o++)
+    for (int i = 0; i < prep->kernel->n_in; i++)
+      if (prep->kernel->outs[o].kind != MX_I_REDUCE && in[i].base == out[o].base) in[i].copy = true;
+}
+
+static int64_t make_views(mx_prep *prep, mx_window *views) {
+  const mx_kernel *k = prep->kernel;
+  const mx_call *call = prep->call;
+  int order[MARS_MAX_DIMS], nd = sort_dims(k, call->shape, order);
+  mx_window *v = views;
+  int64_t row = prep->total;
+
+  for (int i = 0; i < k->n_in; i++, v++) {
+    mx_window_init(v, &call->in[i], k->in_bytes[i], nd, order, call->shape);
+    if (v->shape[0] < row) row = v->shape[0];
+  }
+  for (int i = 0; i < k->n_gen; i++, v++) {
+    mx_window_init(v, &call->gen[i], 1, nd, order, call->shape);
+    if (v->shape[0] < row) row = v->shape[0];
+  }
+  for (int i = 0; i < k->n_out; i++, v++) {
+    if (k->outs[i].kind == MX_I_REDUCE) continue;
+    mx_window_init(v, &call->out[i], (int)mars_dtype_bytes(k->outs[i].desc.dtype), nd, order, call->shape);
+    if (v->shape[0] < row) row = v->shape[0];
+  }
+  mark_shared_memory(prep, views, views + k->n_in + k->n_gen);
+  return row;
+}
+
+/* Blocks keep inside the rows that all slots have in common, when those are long enough to be worth it; then every
+   contiguous load is read in place. */
+static void choose_blocks(mx_prep *prep, int64_t row) {
+  int64_t block = prep->kernel->block, n;
+
+  prep->row = row >= 256 ? row : prep->total;
+  n = (prep->row + block - 1) / block;
+  prep->step = n <= 1 ? block : ((prep->row + n - 1) / n + 63) & ~(int64_t)63;
+  if (prep->step > block) prep->step = block;
+}
+
+static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
+  const mx_kernel *k = call->kernel;
+
+  prep->call = call;
+  prep->kernel = k;
+  prep->acc_bytes = 0;
+  if (call->kind == MX_CALL_COMBINE) {
+    mx_combine_prepare(prep);
+    return;
+  }
+  prep->total = 1;
+  for (int d = 0; d < call->ndim; d++) prep->total *= call->shape[d];
+  choose_blocks(prep, make_views(prep, views));
+  prep->work = (double)prep->total * k->weight;
+  if (k->scan || k->n_reduce > 0) {
+    if (k->scan)
+      mx_scan_shape(k, call->shape, &prep->shape);
+    else
+      mx_reduce_shape(k, call->shape, &prep->shape);
+    prep->units = prep->shape.units;
+    prep->acc_bytes = mx_reduce_acc_bytes(prep);
+    mx_reduce_begin(prep);
+  } else {
+    prep->shape.mode = MX_M_POINTS;
+    prep->units = (prep->total + MX_UNIT_POINTS - 1) / MX_UNIT_POINTS;
+  }
+}
+
+/* ---- running units ---- */
+
+static void points_unit(mx_run *run, int64_t unit) {
+  const mx_prep *prep = run->prep;
+  int64_t p = unit * MX_UNIT_POINTS, end = p + MX_UNIT_POINTS;
+
+  if (end > prep->total) end = prep->total;
+  while (p < end) {
+    int64_t n = mx_vm_block_points(prep, p, end - p);
+
+    mx_vm_block(run, p, n);
+    p += n;
+  }
+}
+
+/* Show the kernel's registers in the worker's memory. */
+static void enter(mx_work *w, const mx_kernel *k) {
+  size_t at = 0;
+
+  w->kernel = k->id;
+  w->ptr = (void **)w->mem;
+  at += ((size_t)k->n_values + 1) * sizeof(void *);
+  at = (at + 63) & ~(size_t)63;
+  w->splats = (struct mx_splatted *)(w->mem + at);
+  for (int i = 0; i < k->n_in; i++) w->splats[i].n = 0;
+  at += (size_t)k->n_in * sizeof *w->splats;
+  at = (at + 63) & ~(size_t)63;
+  w->regs = w->mem + at;
+  w->acc = w->regs + k->reg_bytes;
+  w->acc = (char *)(((uintptr_t)w->acc + 63) & ~(uintptr_t)63);
+  for (int v = 0; v <= k->n_values; v++)
+    w->ptr[v] = k->fixed[v] != NULL ? k->fixed[v] : v < k->n_values ? w->regs + k->reg[v] : NULL;
+}
+
+static size_t work_bytes(const mx_prep *prep) {
+  const mx_kernel *k = prep->kernel;
+
+  return ((size_t)k->n_values + 1) * sizeof(void *) + (size_t)k->n_in * sizeof(struct mx_splatted) + k->reg_bytes +
+         prep->acc_bytes + 256;
+}
+
+typedef struct launch {
+  mx_host *host;
+  int n;
+} launch;
+
+static void run_units(mx_host *host, const mx_prep *prep, mx_work *work, int64_t begin, int64_t end) {
+  const mx_kernel *k = prep->kernel;
+  mx_run run = {.host = host, .prep = prep, .kernel = k, .call = prep->call, .work = work};
+
+  run.in = host->views + prep->view0;
+  run.gen = run.in + k->n_in;
+  run.out = run.gen + k->n_gen;
+  run.slots = k->reduce_slots;
+  run.n_slots = k->n_reduce;
+  if (work->kernel != k->id) enter(work, k);
+  for (int64_t u = begin; u < end; u++)
+    switch (prep->shape.mode) {
+    case MX_M_POINTS: points_unit(&run, u); break;
+    case MX_M_SCAN: mx_scan_unit(&run, u); break;
+    case MX_M_COMBINE: mx_combine_unit(&run, u); break;
+    default: mx_reduce_unit(&run, u);
+    }
+#if defined(__x86_64__)
+  if (prep->call->stream_out) __builtin_ia32_sfence(); /* stores past the caches are seen before the join */
+#endif
+}
+
+/* Units [begin, end) of all calls together. */
+static void run_range(void *ctx, int thread, int64_t begin, int64_t end) {
+  const launch *l = ctx;
+  int lo = 0, hi = l->n - 1;
+
+  while (lo < hi) { /* last call whose first unit is at or before begin */
+    int mid = (lo + hi + 1) / 2;
+
+    if (l->host->preps[mid].first_unit <= begin)
+      lo = mid;
+    else
+      hi = mid - 1;
+  }
+  for (; begin < end; lo++) {
+    const mx_prep *prep = &l->host->preps[lo];
+    int64_t stop = prep->first_unit + prep->units;
+
+    if (stop > end) stop = end;
+    run_units(l->host, prep, &l->host->work[thread], begin - prep->first_unit, stop - prep->first_unit);
+    begin = stop;
+  }
+}
+
+/* ---- launch ---- */
+
+mars_status mx_vm_reserve(mx_mem *mem, void **array, int64_t *cap, int64_t n, size_t bytes, mars_error *err) {
+  int64_t want = *cap > 0 ? *cap : 16;
+  void *p;
+
+  if (n <= *cap) return MARS_OK;
+  while (want < n) want *= 2;
+  p = mx_grow(mem, *array, (size_t)*cap * bytes, (size_t)want * bytes);
+  if (p == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory to launch %lld records", (long long)n);
+  *array = p;
+  *cap = want;
+  return MARS_OK;
+}
+
+/* Every worker's memory holds at least `bytes`. */
+static mars_status reserve_work(mx_host *host, int threads, size_t bytes, mars_error *err) {
+  for (int t = 0; t < threads; t++) {
+    mx_work *w = &host->work[t];
+    char *p;
+
+    if (w->bytes >= bytes) continue;
+    p = mx_grow(host->mem, NULL, 0, bytes + 4096);
+    if (p == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for %zu bytes of a worker's registers", bytes);
+    mx_free(host->mem, w->mem);
+    w->mem = p;
+    w->bytes = bytes;
+    w->kernel = 0;
+  }
+  return MARS_OK;
+}
+
+mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+  mars_status st = MARS_OK;
+  launch l = {host, n};
+  int64_t units = 0, views = 0;
+  size_t bytes = 0;
+  double work = 0;
+  bool parallel;
+
+  if (n <= 0) return MARS_OK;
+  for (int i = 0; i < n; i++) views += calls[i]->kernel->n_in + calls[i]->kernel->n_gen + calls[i]->kernel->n_out;
+  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, n, sizeof *host->preps, err));
+  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, views, sizeof *host->views, err));
+  MX_TRY(mx_vm_gather_pieces(host, calls, n, err));
+  views = 0;
+  for (int i = 0; i < n; i++) {
+    mx_prep *prep = &host->preps[i];
+    size_t need;
+
+    prep->view0 = views;
+    prepare(prep, calls[i], host->views + views);
+    views += prep->kernel->n_in + prep->kernel->n_gen + prep->kernel->n_out;
+    prep->first_unit = units;
+    units += prep->units;
+    work += prep->work + 100;
+    need = work_bytes(prep);
+    if (need > bytes) bytes = need;
+  }
+  parallel = units > 1 && work >= MX_SERIAL_WORK && mx_pool_threads(host->pool) > 1;
+  MX_TRY(reserve_work(host, parallel ? mx_pool_threads(host->pool) : 1, bytes, err));
+  if (parallel)
+    mx_parallel_for(host->pool, units, 0, run_range, &l);
+  else
+    run_range(&l, 0, 0, units);
+
+done:
+  return st;
+}
