@@ -1,5 +1,5 @@
 /*
- * Complex functions that libm does not have, or has with a larger error. In double; c64 rounds the result once.
+ * Complex functions that libm does not have, or has with a larger error. c64 calls them too and rounds the result once.
  *
  * Layer: host, private to the loop files.
  */
@@ -20,7 +20,7 @@ static inline double complex mx_cexp2(double complex z) {
   return CMPLX((c - s * rest) * half * half, (s + c * rest) * half * half);
 }
 
-/* e**z - 1 with 1 - cos = 2 sin^2(half), which does not cancel near 0. */
+/* e**z - 1; near 0 with 1 - cos = 2 sin^2(half), which does not cancel. */
 static inline double complex mx_cexpm1(double complex z) {
   double re = creal(z), im = cimag(z);
   if (im == 0) return CMPLX(expm1(re), im);
@@ -28,6 +28,7 @@ static inline double complex mx_cexpm1(double complex z) {
     double complex e = cexp(z);
     return CMPLX(creal(e) - 1, cimag(e));
   }
+  if (re < -0.7) return CMPLX(exp(re) * cos(im) - 1, exp(re) * sin(im)); /* below 1/2: no cancellation */
   double h = sin(im * 0.5);
   return CMPLX(expm1(re) * cos(im) - 2 * h * h, exp(re) * sin(im));
 }
@@ -45,32 +46,32 @@ static inline double complex mx_clog1p(double complex z) {
   return clog(CMPLX(1 + re, im));
 }
 
-static inline double complex mx_cmul(double complex a, double complex b) {
-  return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
+/* z**w in long double: the error of exp(w log z) is |w log z| units of the precision that it is computed in. NumPy's
+   cases: z**0 is 1, 0**w is 0 for positive real w and else NaN, small integers by squaring (Gaussian integers exact). */
+static inline long double complex mx_cmull(long double complex a, long double complex b) {
+  return CMPLXL(creall(a) * creall(b) - cimagl(a) * cimagl(b), creall(a) * cimagl(b) + cimagl(a) * creall(b));
 }
-
-/* NumPy's cases: z**0 is 1, 0**w is 0 for positive real w and else NaN, small integers by squaring. */
 static inline double complex mx_cpow(double complex a, double complex b) {
   double br = creal(b), bi = cimag(b);
+  long double complex r = CMPLXL(1, 0), p = CMPLXL(creal(a), cimag(a));
   if (br == 0 && bi == 0) return CMPLX(1, 0);
   if (creal(a) == 0 && cimag(a) == 0) return br > 0 && bi == 0 ? CMPLX(0, 0) : CMPLX(NAN, NAN);
-  if (bi == 0 && br == rint(br) && fabs(br) < 100) {
-    int e = (int)fabs(br);
-    double complex r = CMPLX(1, 0), p = a;
-    for (; e != 0; e >>= 1) {
-      if (e & 1) r = mx_cmul(r, p);
-      if (e > 1) p = mx_cmul(p, p);
-    }
-    if (br > 0) return r;
-    double d = creal(r), i = cimag(r); /* 1/r by Smith's method */
-    if (fabs(i) <= fabs(d)) {
-      double q = i / d, s = d + i * q;
-      return CMPLX(1 / s, -q / s);
-    }
-    double q = d / i, s = d * q + i;
-    return CMPLX(q / s, -1 / s);
+  if (bi != 0 || br != rint(br) || fabs(br) >= 100) {
+    r = cpowl(p, CMPLXL(br, bi));
+    return CMPLX((double)creall(r), (double)cimagl(r));
   }
-  return cpow(a, b);
+  for (int e = (int)fabs(br); e != 0; e >>= 1) {
+    if (e & 1) r = mx_cmull(r, p);
+    if (e > 1) p = mx_cmull(p, p);
+  }
+  if (br > 0) return CMPLX((double)creall(r), (double)cimagl(r));
+  long double re = creall(r), im = cimagl(r); /* 1/r by Smith's method */
+  if (fabsl(im) <= fabsl(re)) {
+    long double q = im / re, s = re + im * q;
+    return CMPLX((double)(1 / s), (double)(-q / s));
+  }
+  long double q = re / im, s = re * q + im;
+  return CMPLX((double)(q / s), (double)(-1 / s));
 }
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "host/complex_math.h"
 #include "host/loops_sleef.h"
+#include "host/scalar_half.h"
 
 #define PREFIX f32
 #define T float
@@ -145,7 +146,19 @@
 #define DTYPE MARS_C128
 #include "host/loops_pass.inc"
 
+/* The two ops that work on a half's own grid; registers are f32. */
+#define T float
+LOOP1(f16_loop_SPACING, T, mx_f16_spacing(x))
+LOOP1(bf16_loop_SPACING, T, mx_bf16_spacing(x))
+LOOP2(f16_loop_NEXTAFTER, T, mx_f16_nextafter(x, y))
+LOOP2(bf16_loop_NEXTAFTER, T, mx_bf16_nextafter(x, y))
+#undef T
+
 void MX_PER_ISA(mx_loops_fill_float)(mx_loops *out) {
+  out->op[MX_OP_SPACING][MARS_F16] = f16_loop_SPACING;
+  out->op[MX_OP_SPACING][MARS_BF16] = bf16_loop_SPACING;
+  out->op[MX_OP_NEXTAFTER][MARS_F16] = f16_loop_NEXTAFTER;
+  out->op[MX_OP_NEXTAFTER][MARS_BF16] = bf16_loop_NEXTAFTER;
   fill_f32(out);
   fill_f64(out);
   fill_c64(out);

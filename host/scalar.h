@@ -27,6 +27,14 @@
 #define MX_IVDEP _Pragma("GCC ivdep")
 #endif
 
+/* A product that an addition must not swallow. GCC 12's vectoriser makes vfmaddsub of interleaved complex products even
+   under -ffp-contract=off, so the vector body and the tail of a loop would differ. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define MX_ROUNDED(x) __builtin_assoc_barrier(x)
+#else
+#define MX_ROUNDED(x) (x)
+#endif
+
 typedef struct mx_c64 {
   float re, im;
 } mx_c64;

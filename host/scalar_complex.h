@@ -18,25 +18,26 @@ static inline RT F(imag)(T x) { return x.im; }
 static inline T F(rint)(T x) { return (T){M(rint)(x.re), M(rint)(x.im)}; }
 static inline T F(add)(T x, T y) { return (T){x.re + y.re, x.im + y.im}; }
 static inline T F(sub)(T x, T y) { return (T){x.re - y.re, x.im - y.im}; }
-static inline T F(mul)(T x, T y) { return (T){x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re}; }
+static inline T F(mul)(T x, T y) {
+  return (T){MX_ROUNDED(x.re * y.re) - MX_ROUNDED(x.im * y.im), MX_ROUNDED(x.re * y.im) + MX_ROUNDED(x.im * y.re)};
+}
 
 /* Smith's method, as NumPy: no overflow unless the quotient is near the limits. */
 static inline T F(div)(T x, T y) {
-  RT big_re = M(fabs)(y.re) >= M(fabs)(y.im);
-  if (big_re != 0) {
+  if (M(fabs)(y.re) >= M(fabs)(y.im)) {
     if (y.re == 0 && y.im == 0) return (T){x.re / M(fabs)(y.re), x.im / M(fabs)(y.re)};
-    RT ratio = y.im / y.re, scale = 1 / (y.re + y.im * ratio);
-    return (T){(x.re + x.im * ratio) * scale, (x.im - x.re * ratio) * scale};
+    RT ratio = y.im / y.re, scale = 1 / (y.re + MX_ROUNDED(y.im * ratio));
+    return (T){(x.re + MX_ROUNDED(x.im * ratio)) * scale, (x.im - MX_ROUNDED(x.re * ratio)) * scale};
   }
-  RT ratio = y.re / y.im, scale = 1 / (y.im + y.re * ratio);
-  return (T){(x.re * ratio + x.im) * scale, (x.im * ratio - x.re) * scale};
+  RT ratio = y.re / y.im, scale = 1 / (y.im + MX_ROUNDED(y.re * ratio));
+  return (T){(MX_ROUNDED(x.re * ratio) + x.im) * scale, (MX_ROUNDED(x.im * ratio) - x.re) * scale};
 }
 static inline T F(recip)(T x) {
   if (M(fabs)(x.im) <= M(fabs)(x.re)) {
-    RT ratio = x.im / x.re, d = x.re + x.im * ratio;
+    RT ratio = x.im / x.re, d = x.re + MX_ROUNDED(x.im * ratio);
     return (T){1 / d, -ratio / d};
   }
-  RT ratio = x.re / x.im, d = x.re * ratio + x.im;
+  RT ratio = x.re / x.im, d = MX_ROUNDED(x.re * ratio) + x.im;
   return (T){ratio / d, -1 / d};
 }
 

@@ -65,4 +65,22 @@ static inline double mx_f64_odd_of_i64(int64_t i) {
   return i < 0 ? -d : d;
 }
 
+/* NEXTAFTER and SPACING on f32 registers that hold half values: as in host/scalar_float.h, on the half's bits. */
+#define MX_HALF_STEPS(half)                                                                                  \
+  static inline float mx_##half##_nextafter(float x, float y) {                                              \
+    uint32_t u = mx_##half##_of_f32(x), mag = u & 0x7fffu;                                                   \
+    uint32_t step = (x < y) == (x > 0) ? u + 1 : u - 1;                                                      \
+    step = mag == 0 ? (mx_##half##_of_f32(y) & 0x8000u) | 1 : step;                                          \
+    float r = mx_f32_of_##half((uint16_t)step);                                                              \
+    r = x == y ? y : r;                                                                                      \
+    return (x != x) | (y != y) ? x + y : r;                                                                  \
+  }                                                                                                          \
+  static inline float mx_##half##_spacing(float x) {                                                         \
+    float r = mx_f32_of_##half((uint16_t)(mx_##half##_of_f32(x) + 1)) - x;                                   \
+    return fabsf(x) < INFINITY ? r : x - x;                                                                  \
+  }
+MX_HALF_STEPS(f16)
+MX_HALF_STEPS(bf16)
+#undef MX_HALF_STEPS
+
 #endif

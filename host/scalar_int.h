@@ -150,7 +150,7 @@ static inline UT F(ugcd)(UT a, UT b) {
 static inline T F(gcd)(T x, T y) { return (T)F(ugcd)(F(magnitude)(x), F(magnitude)(y)); }
 static inline T F(lcm)(T x, T y) {
   UT a = F(magnitude)(x), b = F(magnitude)(y), g = F(ugcd)(a, b);
-  return g == 0 ? 0 : F(abs)((T)((WT)(UT)(a / g) * (WT)b));
+  return g == 0 ? 0 : (T)((WT)(UT)(a / g) * (WT)b);
 }
 
 #undef F
