@@ -117,8 +117,8 @@ static mx_node *reduce_node(mx_build *b, mx_op op, mx_node *node, const mars_red
   over = mask;
   if (b->st == MARS_OK && mask == 0 && x->size > 0) {
     /* each element by itself: an axis of extent 1 to reduce over, so that no planner meets an empty mask */
-    mars_shape rows = {2, {1, x->size}};
-    x = mx_build_reshape(b, x, &rows);
+    mars_shape row = {2, {1, x->size}};
+    x = from.ndim < MARS_MAX_DIMS ? mx_build_expand(b, x, 0) : mx_build_reshape(b, x, &row);
     over = 1;
   }
   if (b->st != MARS_OK) return NULL;
