@@ -2,6 +2,7 @@
  * A plan in words, and as a graph for Graphviz.
  */
 #include "engine/exec/actor.h"
+#include "engine/sim/sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -123,23 +124,17 @@ static void say_step(text *t, const mx_plan *p, int64_t i) {
   say(t, "\n");
 }
 
-/* Time on one processor's worth of rates: the larger of computing and transferring, since they overlap. */
-static void say_estimate(text *t, const mx_plan *p) {
-  double compute = 0;
-  for (int64_t i = 0; i < p->kernels.n; i++) {
-    const mx_pkernel *k = &p->kernels.at[i];
-    double points = 1, bytes = 0;
-    for (int d = 0; d < k->prog.ndim; d++) points *= (double)k->prog.space[d];
-    for (int s = 0; s < k->prog.n_in; s++) bytes += (double)mars_dtype_bytes(k->prog.in_dtype[s]);
-    for (int s = 0; s < k->prog.n_out; s++)
-      if (!k->out[s].reduce) bytes += (double)mars_dtype_bytes(p->values.at[k->out[s].value].dtype);
-    double by_ops = k->prog.cost * 0.15e-9 / p->machine->threads, by_bytes = bytes / 24e9;
-    compute += points * (by_ops > by_bytes ? by_ops : by_bytes);
+static void say_simulation(text *t, const mx_plan *p) {
+  mx_sim_machine m = mx_sim_default(p->machine->threads);
+  mx_sim_result r;
+  if (mx_simulate(p, &m, &r, NULL) != MARS_OK) {
+    t->nomem = true;
+    return;
   }
-  double read = (double)(p->stats.source_read_bytes + p->stats.spill_read_bytes) / 1.4e9;
-  double written = (double)(p->stats.sink_write_bytes + p->stats.spill_write_bytes) / 2.2e9;
-  double io = read + written;
-  say(t, "estimate  about %.3g s: computing %.3g s, drive %.3g s, overlapped\n", compute > io ? compute : io, compute, io);
+  say(t, "simulated %.3g s with %d threads at %.0f GB/s, a drive that reads %.1f and writes %.1f GB/s\n", r.seconds, m.threads,
+      m.memory_bytes_per_s * 1e-9, m.read_bytes_per_s * 1e-9, m.write_bytes_per_s * 1e-9);
+  say(t, "          computing %.3g s, reading %.3g s, writing %.3g s; computing waits %.3g s for loads, %.3g s for stores\n",
+      r.compute_busy, r.read_busy, r.write_busy, r.waited_for_loads, r.waited_for_stores);
 }
 
 static void say_plan(text *t, const mx_plan *p) {
@@ -159,7 +154,7 @@ static void say_plan(text *t, const mx_plan *p) {
   say(t, "moved     files read %s, files written %s, spill written %s, spill read %s\n",
       bytes_text(a, sizeof a, (double)p->stats.source_read_bytes), bytes_text(b, sizeof b, (double)p->stats.sink_write_bytes),
       bytes_text(d, sizeof d, (double)p->stats.spill_write_bytes), bytes_text(e, sizeof e, (double)p->stats.spill_read_bytes));
-  say_estimate(t, p);
+  say_simulation(t, p);
 }
 
 static void dot_task(text *t, const mx_plan *p, int32_t id) {
