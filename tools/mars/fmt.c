@@ -138,7 +138,8 @@ typedef struct column {
   int exponent_digits;
 } column;
 
-/* "[-]ddd.fff" or, scientific, "d.fff", at most PRECISION fractional digits, no zeros at the end; *e: the exponent. */
+/* "[-]ddd.fff" or, scientific, "d.fff", at most PRECISION fractional digits, no zeros at the end; *e: the exponent.
+   Where the shortest digits are too few, the next digits of the exact value follow, not zeros, as NumPy has it. */
 static void digits_of(const column *c, double v, mt_str *out, int *e) {
   char digits[24], text[400];
   int n = mt_fmt_digits(v, c->dtype, digits, e), fraction = c->scientific ? n - 1 : n - 1 - *e;
@@ -146,6 +147,16 @@ static void digits_of(const column *c, double v, mt_str *out, int *e) {
   out->n = 0;
   if (signbit(v)) mt_str_puts(out, "-");
   else if (c->plus) mt_str_puts(out, "+");
+  if (c->scientific && fraction < c->right) {
+    snprintf(text, sizeof text, "%.*e", c->right, fabs(v));
+    mt_str_add(out, text, strcspn(text, "e"));
+    *e = atoi(strchr(text, 'e') + 1);
+    return;
+  }
+  if (!c->scientific && fraction < 0) { /* digits before the point are exact, too */
+    mt_str_printf(out, "%.0f.", fabs(v));
+    return;
+  }
   if (fraction <= PRECISION) {
     put_positional(out, digits, n, c->scientific ? 0 : *e);
     return;
@@ -181,6 +192,7 @@ static void choose_scientific(column *c, const mt_array *a, int64_t size, bool i
 
 static column measure(const mt_array *a, int64_t size, bool imaginary) {
   column c = {.dtype = part_dtype(a->dtype), .plus = imaginary};
+  int right = 0;
   bool special = false, negative_infinity = imaginary;
   int special_width = 3;
   mt_str s = {0};
@@ -197,11 +209,12 @@ static column measure(const mt_array *a, int64_t size, bool imaginary) {
     digits_of(&c, v, &s, &e);
     point = (int)(strchr(s.text, '.') - s.text);
     if (point > c.left) c.left = point;
-    if ((int)s.n - point - 1 > c.right) c.right = (int)s.n - point - 1;
+    if ((int)s.n - point - 1 > right) right = (int)s.n - point - 1;
     width = abs(e) < 100 ? 2 : 3;
     if (c.scientific && width > c.exponent_digits) c.exponent_digits = width;
   }
   mt_str_free(&s);
+  c.right = right;
   if (special) {
     int behind = c.right + 1 + (c.scientific ? c.exponent_digits + 2 : 0);
     special_width += negative_infinity;

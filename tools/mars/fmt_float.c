@@ -59,17 +59,18 @@ int mt_fmt_digits(double v, mars_dtype dt, char *digits, int *exponent) {
   strcpy(digits, "0");
   if (v == 0) return 1;
   for (n = 1; n < 17; n++) {
-    char *e;
     uint64_t whole = 0;
+    char *e;
     snprintf(text, sizeof text, "%.*e", n - 1, v);
     if (reads_back(text, v, dt)) break;
     e = strchr(text, 'e');
+    *exponent = atoi(e + 1);
     for (char *p = text; p < e; p++)
       if (*p != '.') whole = 10 * whole + (uint64_t)(*p - '0');
-    snprintf(text, sizeof text, "%llue%d", (unsigned long long)whole + 1, atoi(e + 1) - n + 1);
+    snprintf(text, sizeof text, "%llue%d", (unsigned long long)whole + 1, *exponent - n + 1);
     if (reads_back(text, v, dt)) {
       snprintf(digits, 24, "%llu", (unsigned long long)whole + 1);
-      *exponent = atoi(e + 1) + ((int)strlen(digits) > n);
+      *exponent += (int)strlen(digits) > n;
       goto trim;
     }
   }

@@ -195,8 +195,12 @@ void mt_suggest_offer(mt_suggest *s, const char *candidate) {
     }
 }
 
+/* Only those about as near as the best one. */
 const char *mt_suggest_text(const mt_suggest *s, mt_arena *arena) {
+  const char *text = "; did you mean ";
+
   if (!s->best[0]) return "";
-  return mt_sprintf(arena, "; did you mean %s%s%s%s%s?", s->best[0], s->best[1] ? ", " : "",
-                    s->best[1] ? s->best[1] : "", s->best[2] ? ", " : "", s->best[2] ? s->best[2] : "");
+  for (int i = 0; i < 3 && s->best[i] && s->distance[i] <= s->distance[0] + 1; i++)
+    text = mt_sprintf(arena, "%s%s%s", text, i ? ", " : "", s->best[i]);
+  return mt_sprintf(arena, "%s?", text);
 }

@@ -71,9 +71,11 @@ static const char *fold_int(mt_op op, int64_t x, int64_t y, mt_value *out) {
     if (y == 0) return by_zero;
     if (y == -1) { /* INT64_MIN / -1 traps */
       if (op == MT_FLOOR_DIV) over = __builtin_sub_overflow((int64_t)0, x, &r);
-    } else {
+    } else if (op == MT_FLOOR_DIV) {
       r = floor_quotient(x, y);
-      if (op == MT_MOD) r = x - r * y;
+    } else {
+      r = x % y;
+      if (r != 0 && (r < 0) != (y < 0)) r += y;
     }
     break;
   case MT_POW: return power_int(x, y, out);
