@@ -28,7 +28,7 @@ typedef struct mx_slot {
   int32_t dir;      /* 1 + number of the directory */
   int32_t slab;
   int64_t offset;
-  int64_t bytes;    /* multiple of MX_IO_ALIGN */
+  int64_t bytes;    /* multiple of MX_IO_ALIGN: phase + bytes of the request, rounded up */
   uint64_t sum;     /* XXH3 of the data, seeded with tag */
   uint64_t tag;     /* chunk id and generation */
 } mx_slot;
@@ -41,7 +41,9 @@ typedef void mx_io_done(mx_io *req); /* on the store's thread; may submit nothin
 /* One transfer. The struct is the engine's and stays valid until done is called. Whole buffers of the arena
    [buf, buf + buf_bytes) are MX_IO_ALIGN-aligned; the chunk's data stands at buf + phase, where phase = mx_store_phase()
    for sources and sinks: then the transfer is direct and needs no copy. What lies around the data inside the buffer may
-   be overwritten by reads and is never kept by sink writes. */
+   be overwritten by reads and is never kept by sink writes. For spilled chunks the phase is free, but a SPILL_READ must
+   have the phase and bytes of its SPILL_WRITE. A failed SPILL_WRITE leaves the slot zero. Requests are begun in the order
+   of submission and may finish in any. */
 struct mx_io {
   mx_io_kind kind;
   mx_source *source;
@@ -71,7 +73,9 @@ typedef struct mx_store_config {
   const char *const *spill_dirs; /* may be empty: spilling then fails with a message that says so */
   int n_spill_dirs;
   size_t spill_budget_bytes; /* 0: none */
-  void *arena;               /* registered as fixed buffer where the system allows it */
+  /* Registered in pieces as fixed buffers where the system allows it: while the store lives, its pages must not be
+     discarded or mapped anew (no MADV_DONTNEED). */
+  void *arena;
   size_t arena_bytes;
   void (*log)(void *user, mars_log_level level, const char *text); /* may be NULL; any thread */
   void *log_user;
@@ -95,7 +99,8 @@ typedef struct mx_store_ops {
   /* Temporary file beside `path`, header written, space reserved where the file system can (ENOSPC is told now). */
   mars_status (*sink_create)(mx_store *store, const char *fn, const char *path, mars_dtype dtype, const mars_shape *shape,
                              mx_sink **out, mars_error *err);
-  mars_status (*sink_commit)(mx_sink *sink, mars_error *err); /* fsync, rename, fsync of the directory; frees either way */
+  mars_status (*sink_commit)(mx_sink *sink, mars_error *err); /* fsync, rename, fsync of the directory; frees either way;
+                                                            all writes must be done */
   void (*sink_abort)(mx_sink *sink); /* removes the temporary file, frees; NULL is fine */
   /* (address of the byte `offset`) mod MX_IO_ALIGN that makes its transfer direct */
   size_t (*source_phase)(mx_source *source, int64_t offset);
@@ -104,9 +109,11 @@ typedef struct mx_store_ops {
   void (*submit)(mx_store *store, mx_io *const *reqs, int n);
   /* Forget a spilled chunk; its space is used again. */
   void (*slot_free)(mx_store *store, mx_slot *slot);
-  /* Tests: the n-th read (write) from now fails with errnum; n < 0: none. */
+  /* Tests: the n-th read (write) from now (0: the next) fails with errnum; n < 0: none. Counted are the parts of requests
+     (4 MiB or one stretch of rows) in the order of submission, header reads, and as writes also headers, reserving space,
+     making files, fsync and rename. */
   void (*inject)(mx_store *store, int64_t read_at, int64_t write_at, int errnum);
-  void (*destroy)(mx_store *store); /* waits for what is queued */
+  void (*destroy)(mx_store *store); /* waits for what is queued; sources and sinks must be gone */
 } mx_store_ops;
 
 struct mx_store {

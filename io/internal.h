@@ -224,7 +224,7 @@ struct mx_io_store {
   mx_part *parts, *free_parts;
   mx_xfer *xfers, *free_xfers;
   mx_xfer *hash;                 /* spill writes that have begun and are not hashed yet */
-  char *gap;                     /* where unwanted bytes between runs go */
+  char *gap;                     /* where unwanted bytes between runs go, MX_GAP_BYTES for every part */
 };
 static inline mx_io_store *mx_io_store_of(mx_store *store) { return (mx_io_store *)store; }
 /* Whether this read (write) was chosen to fail: its errno, else 0. */

@@ -261,7 +261,7 @@ static const mx_store_ops ops = {.info = store_info,
 static bool allocate(mx_io_store *s, const mx_store_config *config) {
   s->parts = mx_calloc(s->mem, MX_PART_DEPTH, sizeof *s->parts);
   s->xfers = mx_calloc(s->mem, N_XFERS, sizeof *s->xfers);
-  s->gap = mx_alloc(s->mem, MX_GAP_BYTES);
+  s->gap = mx_calloc(s->mem, MX_PART_DEPTH, MX_GAP_BYTES);
   s->n_dirs = config->n_spill_dirs > 0 && config->spill_dirs ? config->n_spill_dirs : 0;
   s->dirs = mx_calloc(s->mem, (size_t)s->n_dirs, sizeof *s->dirs);
   if (!s->parts || !s->xfers || !s->gap || !s->dirs) return false;

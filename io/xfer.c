@@ -187,6 +187,7 @@ static void next_row(mx_xfer *x) {
 static void cut_rows(mx_io_store *store, mx_xfer *x, mx_part *part) {
   int n = 0;
   int64_t end = 0;
+  char *waste = store->gap + (size_t)(part - store->parts) * MX_GAP_BYTES;
   while (x->row_left) {
     int64_t at = x->pos + x->row_offset + x->run_done, bytes = x->run_bytes - x->run_done, room = MX_PART_BYTES;
     if (n == 0) {
@@ -195,7 +196,7 @@ static void cut_rows(mx_io_store *store, mx_xfer *x, mx_part *part) {
       int64_t gap = at - end;
       room -= at - part->offset;
       if (gap < 0 || room <= 0 || (gap && (x->write || gap > (int64_t)MX_GAP_BYTES || n + 2 > MX_PART_IOV))) break;
-      if (gap) part->iov[n++] = (struct iovec){store->gap, (size_t)gap};
+      if (gap) part->iov[n++] = (struct iovec){waste, (size_t)gap};
     }
     if (bytes > room) bytes = room;
     if (n && at == end)

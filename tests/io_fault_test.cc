@@ -1,6 +1,7 @@
 /* What goes wrong: injected faults, failing allocations, full disks, killed processes, refused system calls. */
 #include "tests/io_util.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -143,7 +144,6 @@ TEST_P(Fault, EveryAllocationMayFail) {
     EXPECT_EQ(open_fds(), fds) << n;
   }
   EXPECT_GT(n, 6);
-  long long live = shim_store_live(s);
   int done = 0;
   for (int k = 1;; k++) {
     ASSERT_LT(k, 100);
@@ -157,7 +157,6 @@ TEST_P(Fault, EveryAllocationMayFail) {
   }
   EXPECT_GT(done, 5);
   expect_result(in, out);
-  (void)live;
   EXPECT_EQ(shim_store_close(s), 0);
   EXPECT_EQ(open_fds(), fds);
 }
@@ -305,33 +304,72 @@ TEST_P(Fault, AFullFileSystem) {
   rmdir(at.c_str());
 }
 
-TEST(Fallback, RefusedIoUringIsSaidOnceAndThreadsDoTheSame) {
-  TempDir dir, spill;
-  write_input(dir / "in.npy");
-  for (int error : {ENOSYS, EPERM, ENOMEM})
-    EXPECT_EQ(in_child([&] {
-                sock_filter code[] = {
-                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-                };
-                sock_fprog prog = {4, code};
-                ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-                ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
-                Store store({{"uring", true}, {spill.path}, 0, 64 * kMiB});
-                EXPECT_STREQ(shim_store_backend(store), "threads");
-                std::string log = shim_store_log(store);
-                EXPECT_NE(log.find("io_uring"), std::string::npos);
-                EXPECT_EQ(log.find('\n'), log.size() - 1) << "said once: " << log;
-                mars_error err;
-                EXPECT_EQ(job(store, dir / "in.npy", dir / "out.npy", &err), MARS_OK) << err.message;
-                expect_result(dir / "in.npy", dir / "out.npy");
-              }),
-              0);
+// From here on this process gets `error` from the system call nr, if argument `arg` has a bit of mask (0: always).
+void refuse(unsigned nr, int arg, unsigned mask, unsigned error) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(offsetof(seccomp_data, args) + 8 * (size_t)arg)),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, mask, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  if (!mask) code[3] = BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0);
+  sock_fprog prog = {6, code};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
 }
 
-TEST(Fallback, RefusedLockedMemoryIsSaidOnce) {
+struct Refusal {
+  const char *name;
+  unsigned nr;
+  int arg;
+  unsigned mask, error;
+  const char *backend, *says; // says: a word of the one line that must be logged; empty: nothing is said
+  bool direct;
+};
+const Refusal kRefusals[] = {
+    {"io_uring_unknown", __NR_io_uring_setup, 0, 0, ENOSYS, "threads", "io_uring", true},
+    {"io_uring_forbidden", __NR_io_uring_setup, 0, 0, EPERM, "threads", "io_uring", true},
+    {"io_uring_no_memory", __NR_io_uring_setup, 0, 0, ENOMEM, "threads", "io_uring", true},
+    {"registering_forbidden", __NR_io_uring_register, 0, 0, EPERM, "io_uring", "", true},
+    {"direct_refused", __NR_openat, 2, O_DIRECT, EINVAL, "io_uring", "O_DIRECT", false},
+    {"nameless_files_refused", __NR_openat, 2, O_TMPFILE & ~O_DIRECTORY, EOPNOTSUPP, "io_uring", "", true},
+    {"no_fallocate", __NR_fallocate, 0, 0, EOPNOTSUPP, "io_uring", "", true},
+};
+class Fallback : public testing::TestWithParam<Refusal> {};
+INSTANTIATE_TEST_SUITE_P(Refused, Fallback, testing::ValuesIn(kRefusals),
+                         [](const testing::TestParamInfo<Refusal> &i) { return std::string(i.param.name); });
+
+TEST_P(Fallback, IsSaidOnceAndGivesTheSame) {
+  TempDir dir, spill;
+  const Refusal &r = GetParam();
+  write_input(dir / "in.npy");
+  EXPECT_EQ(in_child([&] {
+              refuse(r.nr, r.arg, r.mask, r.error);
+              Store store({{nullptr, true}, {spill.path}, 0, 64 * kMiB});
+              EXPECT_STREQ(shim_store_backend(store), r.backend);
+              EXPECT_EQ(shim_store_direct(store), r.direct);
+              bool registers = r.nr != __NR_io_uring_setup && r.nr != __NR_io_uring_register;
+              EXPECT_EQ(shim_store_fixed_buffers(store), registers);
+              mars_error err;
+              for (int i = 0; i < 2; i++)
+                EXPECT_EQ(job(store, dir / "in.npy", dir / "out.npy", &err), MARS_OK) << err.message;
+              expect_result(dir / "in.npy", dir / "out.npy");
+              std::string log = shim_store_log(store);
+              EXPECT_NE(log.find(r.says), std::string::npos) << log;
+              EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), *r.says ? 1 : 0) << "said once: " << log;
+              EXPECT_EQ(dir.files().size(), 2u);
+              EXPECT_EQ(job(store, dir / "in.npy", dir / "no/out.npy", &err), MARS_E_IO);
+              shim_store_inject(store, 5, -1, EIO);
+              EXPECT_EQ(job(store, dir / "in.npy", dir / "other.npy", &err), MARS_E_IO);
+              EXPECT_EQ(dir.files().size(), 2u) << "an aborted sink leaves nothing";
+              EXPECT_TRUE(spill.files().empty());
+            }),
+            0);
+}
+
+TEST(LockedMemory, RefusalIsSaidOnce) {
   TempDir dir, spill;
   write_input(dir / "in.npy");
   chmod(dir.path.c_str(), 0777);
@@ -354,7 +392,7 @@ TEST(Fallback, RefusedLockedMemoryIsSaidOnce) {
             0);
 }
 
-TEST(Fallback, RegisteredBuffersAreUsedWhereAllowed) {
+TEST(LockedMemory, RegisteredBuffersAreUsedWhereAllowed) {
   TempDir dir, spill;
   write_input(dir / "in.npy");
   Store store({{"uring", true}, {spill.path}, 0, 200 * kMiB});
@@ -363,6 +401,8 @@ TEST(Fallback, RegisteredBuffersAreUsedWhereAllowed) {
     ASSERT_EQ(job(store, dir / "in.npy", dir / "out.npy", &err), MARS_OK) << err.message;
     expect_result(dir / "in.npy", dir / "out.npy");
   }
+  std::string log = shim_store_log(store);
+  EXPECT_EQ(shim_store_fixed_buffers(store), log.empty()) << log;
 }
 
 TEST_P(Fault, MemoryFileSystem) {

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <dirent.h>
 #include <fstream>
-#include <iterator>
 #include <unistd.h>
 
 namespace io {
@@ -86,8 +85,10 @@ void write_file(const std::string &path, const std::string &head, const std::vec
 }
 
 std::vector<char> read_file(const std::string &path) {
-  std::ifstream f(path, std::ios::binary);
-  return std::vector<char>((std::istreambuf_iterator<char>(f)), std::istreambuf_iterator<char>());
+  std::ifstream f(path, std::ios::binary | std::ios::ate);
+  std::vector<char> out(f ? (size_t)f.tellg() : 0);
+  f.seekg(0).read(out.data(), (std::streamsize)out.size());
+  return out;
 }
 
 int open_fds() {
