@@ -91,13 +91,13 @@ CLAMPED2(u32, uint32_t, 0, UINT32_MAX, double)
 /* 64 bits: the upper limit is no float, so convert only what is in range. */
 #define WIDE(from, FT)                                                                                       \
   static inline int64_t i64_of_##from(FT x) {                                                                \
-    FT safe = (x >= (FT)-0x1p63) & (x < (FT)0x1p63) ? x : (FT)0;                                             \
+    FT safe = ((x >= (FT)-0x1p63) & (x < (FT)0x1p63)) ? x : (FT)0;                                           \
     int64_t r = (int64_t)safe;                                                                               \
     r = x >= (FT)0x1p63 ? INT64_MAX : r;                                                                     \
     return x < (FT)-0x1p63 ? INT64_MIN : r;                                                                  \
   }                                                                                                          \
   static inline uint64_t u64_of_##from(FT x) {                                                               \
-    FT safe = (x >= 0) & (x < (FT)0x1p64) ? x : (FT)0;                                                       \
+    FT safe = ((x >= 0) & (x < (FT)0x1p64)) ? x : (FT)0;                                                     \
     uint64_t r = (uint64_t)safe;                                                                             \
     return x >= (FT)0x1p64 ? UINT64_MAX : r;                                                                 \
   }

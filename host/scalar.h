@@ -15,6 +15,11 @@
 #include <string.h>
 #undef I
 
+#ifndef CMPLX /* Clang with glibc's header */
+#define CMPLX(re, im) __builtin_complex((double)(re), (double)(im))
+#define CMPLXL(re, im) __builtin_complex((long double)(re), (long double)(im))
+#endif
+
 #define MX_CAT_(a, b) a##b
 #define MX_CAT(a, b) MX_CAT_(a, b)
 #define MX_CAT3_(a, b, c) a##b##c

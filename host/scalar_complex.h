@@ -81,10 +81,10 @@ static inline uint8_t F(le)(T x, T y) {
 }
 static inline uint8_t F(gt)(T x, T y) { return F(lt)(y, x); }
 static inline uint8_t F(ge)(T x, T y) { return F(le)(y, x); }
-static inline T F(maximum)(T x, T y) { return F(isnan)(x) | F(ge)(x, y) ? x : y; }
-static inline T F(minimum)(T x, T y) { return F(isnan)(x) | F(le)(x, y) ? x : y; }
-static inline T F(fmax)(T x, T y) { return F(isnan)(y) | F(ge)(x, y) ? x : y; }
-static inline T F(fmin)(T x, T y) { return F(isnan)(y) | F(le)(x, y) ? x : y; }
+static inline T F(maximum)(T x, T y) { return (F(isnan)(x) | F(ge)(x, y)) ? x : y; }
+static inline T F(minimum)(T x, T y) { return (F(isnan)(x) | F(le)(x, y)) ? x : y; }
+static inline T F(fmax)(T x, T y) { return (F(isnan)(y) | F(ge)(x, y)) ? x : y; }
+static inline T F(fmin)(T x, T y) { return (F(isnan)(y) | F(le)(x, y)) ? x : y; }
 
 static inline T F(sqrt)(T x) { return F(narrow)(csqrt(F(wide)(x))); }
 static inline T F(exp)(T x) { return F(narrow)(cexp(F(wide)(x))); }

@@ -49,10 +49,10 @@ static inline uint8_t F(isfinite)(T x) { return M(fabs)(x) < (T)INFINITY; }
 static inline uint8_t F(lnot)(T x) { return x == 0; }
 
 /* NaN first: the comparison is false for it. */
-static inline T F(maximum)(T x, T y) { return (x >= y) | (x != x) ? x : y; }
-static inline T F(minimum)(T x, T y) { return (x <= y) | (x != x) ? x : y; }
-static inline T F(fmax)(T x, T y) { return (x >= y) | (y != y) ? x : y; }
-static inline T F(fmin)(T x, T y) { return (x <= y) | (y != y) ? x : y; }
+static inline T F(maximum)(T x, T y) { return ((x >= y) | (x != x)) ? x : y; }
+static inline T F(minimum)(T x, T y) { return ((x <= y) | (x != x)) ? x : y; }
+static inline T F(fmax)(T x, T y) { return ((x >= y) | (y != y)) ? x : y; }
+static inline T F(fmin)(T x, T y) { return ((x <= y) | (y != y)) ? x : y; }
 static inline uint8_t F(eq)(T x, T y) { return x == y; }
 static inline uint8_t F(ne)(T x, T y) { return x != y; }
 static inline uint8_t F(lt)(T x, T y) { return x < y; }
@@ -76,7 +76,7 @@ static inline T F(nextafter)(T x, T y) {
   step = mag == 0 ? (F(bits)(y) & SIGN_BIT) | 1 : step;
   T r = F(of_bits)(step);
   r = x == y ? y : r;
-  return (x != x) | (y != y) ? x + y : r;
+  return ((x != x) | (y != y)) ? x + y : r;
 }
 /* Away from 0, so negative for negative x, as NumPy's; inf for the largest, NaN for inf. */
 static inline T F(spacing)(T x) {
@@ -89,14 +89,14 @@ static inline T F(frexp_m)(T x) {
   BT mag = F(bits)(x) & ~SIGN_BIT;
   T n = mag < ((BT)1 << MANT) ? x * TINY_SCALE : x;
   T r = F(of_bits)((F(bits)(n) & ~INF_BITS) | (BT)(BIAS - 1) << MANT);
-  return (mag == 0) | (mag >= INF_BITS) ? x : r;
+  return ((mag == 0) | (mag >= INF_BITS)) ? x : r;
 }
 static inline int32_t F(frexp_e)(T x) {
   BT mag = F(bits)(x) & ~SIGN_BIT;
   T n = mag < ((BT)1 << MANT) ? x * TINY_SCALE : x;
   ST e = (ST)((F(bits)(n) >> MANT) & EXPMAX) - (BIAS - 1);
   e = mag < ((BT)1 << MANT) ? e - (MANT + 2) : e;
-  return (mag == 0) | (mag >= INF_BITS) ? 0 : (int32_t)e;
+  return ((mag == 0) | (mag >= INF_BITS)) ? 0 : (int32_t)e;
 }
 #undef TINY_SCALE
 static inline T F(modf_f)(T x) {

@@ -73,7 +73,7 @@ static inline double mx_f64_odd_of_i64(int64_t i) {
     step = mag == 0 ? (mx_##half##_of_f32(y) & 0x8000u) | 1 : step;                                          \
     float r = mx_f32_of_##half((uint16_t)step);                                                              \
     r = x == y ? y : r;                                                                                      \
-    return (x != x) | (y != y) ? x + y : r;                                                                  \
+    return ((x != x) | (y != y)) ? x + y : r;                                                                  \
   }                                                                                                          \
   static inline float mx_##half##_spacing(float x) {                                                         \
     float r = mx_f32_of_##half((uint16_t)(mx_##half##_of_f32(x) + 1)) - x;                                   \
