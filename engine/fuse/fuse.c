@@ -19,9 +19,7 @@ typedef struct frame {
 } frame;
 
 static bool push_info(mx_fuser *f, int64_t *cap, mx_node *node) {
-  if (!mx_vec_reserve_(f->plan->mem, (void **)&f->info, cap, f->n_info + 1, sizeof *f->info)) {
-    return false;
-  }
+  if (f->n_info == *cap && !mx_vec_reserve_(f->plan->mem, (void **)&f->info, cap, f->n_info + 1, sizeof *f->info)) return false;
   f->info[f->n_info++] = (mx_finfo){.node = node, .value = -1, .stamp = -1};
   node->mark = (int32_t)f->n_info;
   return true;

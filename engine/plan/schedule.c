@@ -205,9 +205,9 @@ static int64_t room(scheduler *z, int64_t bytes, int32_t position, int32_t beyon
 
 static bool settle(scheduler *z, int32_t c, int64_t at, mx_fence fence, mx_step_kind kind, mx_tier tier) {
   state *s = &z->s[c];
-  int32_t i = step(z, kind, tier, c, at, fence);
+  step(z, kind, tier, c, at, fence);
   s->offset = at;
-  s->fence = (mx_fence){i, -1};
+  s->fence = NONE; /* whoever uses it first has waited for this step */
   s->flags |= RESIDENT;
   return !z->nomem;
 }

@@ -54,6 +54,8 @@ static const char *settle(check *k, const mx_step *s) {
   if (k->offset[s->id] >= 0) return "chunk is resident already";
   if (!claim(k, s->offset, room_of(c), true)) return "memory is in use or outside the arena";
   if (!fenced(k, s, s->offset, room_of(c), s->after, s->after_store)) return "memory is reused before its last user ended";
+  touch(k, s->offset, room_of(c), -1, false); /* whoever uses it next has waited for this step, and so for those before */
+  touch(k, s->offset, room_of(c), -1, true);
   k->offset[s->id] = s->offset;
   if (s->kind != MX_STEP_LOAD) return NULL;
   if (s->tier == MX_TIER_SPILL && !k->spilled[s->id]) return "loaded from the spill store, but never stored there";

@@ -1,0 +1,147 @@
+#include "tests/plan_shim.h"
+#include "engine/exec/actor.h"
+#include "engine/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct shim_plan {
+  mx_plan *plan;
+  mx_want wants[8];
+};
+
+static size_t no_scratch(void *ctx, const mx_pkernel *k, const int64_t *shape) { return 0; }
+static char nowhere[1];
+
+mars_status shim_plan_make(mars_session *s, mars_tensor *const *t, size_t n, bool keep, shim_plan **out, mars_error *err) {
+  shim_plan *p = calloc(1, sizeof *p);
+  for (size_t i = 0; i < n; i++)
+    p->wants[i] = (mx_want){.node = t[i]->node, .sink = keep ? MARS_SINK_KEEP : MARS_SINK_MEMORY, .data = nowhere};
+  mx_plan_input in = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = "plan_test", .wants = p->wants, .n_wants = n,
+                      .kept = s->actor->kept.at, .n_kept = (size_t)s->actor->kept.n};
+  mars_status st = mx_plan_make(&in, NULL, no_scratch, NULL, &p->plan, err);
+  if (st != MARS_OK) {
+    free(p);
+    p = NULL;
+  }
+  *out = p;
+  return st;
+}
+
+void shim_plan_free(shim_plan *p) {
+  if (!p) return;
+  mx_plan_destroy(p->plan);
+  free(p);
+}
+
+int64_t shim_plan_kernels(const shim_plan *p) { return p->plan->kernels.n; }
+int64_t shim_plan_tasks(const shim_plan *p) { return p->plan->n_tasks; }
+int64_t shim_plan_steps(const shim_plan *p) { return p->plan->steps.n; }
+int64_t shim_plan_peak(const shim_plan *p) { return (int64_t)p->plan->stats.peak_bytes; }
+int64_t shim_plan_recomputed(const shim_plan *p) { return p->plan->stats.recomputed; }
+int64_t shim_plan_spilled(const shim_plan *p) { return (int64_t)p->plan->stats.spill_write_bytes; }
+int shim_op(const char *name) { return (int)mx_op_find(name); }
+
+int shim_plan_instrs(const shim_plan *p, int kernel, int op) {
+  const mx_program *prog = &p->plan->kernels.at[kernel].prog;
+  int n = 0;
+  for (int i = 0; i < prog->n_instrs; i++) n += op < 0 || (prog->instrs[i].kind == MX_I_OP && prog->instrs[i].op == op);
+  return n;
+}
+
+mars_status shim_plan_validate(const shim_plan *p, mars_error *err) { return mx_plan_validate(p->plan, err); }
+
+static void remove_step(mx_plan *p, int64_t i) {
+  memmove(&p->steps.at[i], &p->steps.at[i + 1], (size_t)(p->steps.n - i - 1) * sizeof p->steps.at[0]);
+  p->steps.n--;
+}
+
+bool shim_plan_damage(shim_plan *sp, shim_damage how) {
+  mx_plan *p = sp->plan;
+  bool any = false;
+  for (int64_t i = p->steps.n - 1; i > 0; i--) {
+    mx_step *s = &p->steps.at[i];
+    if (how == DROP_FENCES) {
+      any |= s->after >= 0 || s->after_store >= 0;
+      s->after = s->after_store = -1;
+    } else if (how == DROP_LOAD && s->kind == MX_STEP_LOAD) {
+      remove_step(p, i);
+      return true;
+    } else if (how == DOUBLE_FREE && s->kind == MX_STEP_FREE && p->steps.at[i - 1].kind == MX_STEP_FREE) {
+      p->steps.at[i] = p->steps.at[i - 1];
+      return true;
+    } else if (how == DROP_FREE && s->kind == MX_STEP_FREE) {
+      remove_step(p, i);
+      return true;
+    } else if (how == SHIFT_ALLOC && s->kind == MX_STEP_ALLOC && p->steps.at[i - 1].kind <= MX_STEP_LOAD) {
+      s->offset = p->steps.at[i - 1].offset; /* onto what has just been placed */
+      return true;
+    } else if (how == REORDER_COMPUTE && s->kind == MX_STEP_COMPUTE && p->tasks.at[s->id].tile < 0) {
+      mx_step c = *s; /* a combine before what it combines */
+      memmove(&p->steps.at[1], &p->steps.at[0], (size_t)i * sizeof c);
+      p->steps.at[0] = c;
+      return true;
+    }
+  }
+  return any;
+}
+
+double shim_plan_simulate(const shim_plan *p, double read_rate, double *busiest) {
+  mx_sim_machine m = mx_sim_default(2);
+  mx_sim_result r;
+  m.read_bytes_per_s = read_rate;
+  if (mx_simulate(p->plan, &m, &r, NULL) != MARS_OK) return -1;
+  *busiest = r.compute_busy;
+  if (r.read_busy > *busiest) *busiest = r.read_busy;
+  if (r.write_busy > *busiest) *busiest = r.write_busy;
+  return r.seconds;
+}
+
+/* ---- the arena model ---- */
+
+enum { LIVE = 200 };
+
+static uint64_t next_random(uint64_t *s) {
+  *s ^= *s << 13;
+  *s ^= *s >> 7;
+  *s ^= *s << 17;
+  return *s;
+}
+
+const char *shim_space_torture(uint64_t seed, int64_t bytes, int rounds) {
+  mx_mem mem;
+  mx_mem_init(&mem, NULL);
+  mx_space *space = mx_space_create(&mem, (size_t)bytes);
+  int64_t at[LIVE], size[LIVE], used = 0;
+  const char *wrong = NULL;
+  for (int i = 0; i < LIVE; i++) at[i] = -1;
+  for (int r = 0; r < rounds && !wrong; r++) {
+    int i = (int)(next_random(&seed) % LIVE);
+    if (at[i] >= 0) {
+      if (!mx_space_free(space, at[i], size[i], (mx_fence){r, next_random(&seed) & 1 ? r : -1})) wrong = "free failed";
+      used -= mx_space_round(size[i]);
+      at[i] = -1;
+      continue;
+    }
+    mx_fence f = {-1, -1};
+    int shift = (int)(next_random(&seed) % 18);
+    size[i] = 1 + (int64_t)(next_random(&seed) & ((1u << shift) - 1));
+    at[i] = mx_space_alloc(space, size[i], &f);
+    if (at[i] < 0) continue;
+    int64_t n = mx_space_round(size[i]);
+    used += n;
+    if (at[i] + n > bytes) wrong = "beyond the arena";
+    if (size[i] >= MX_IO_ALIGN && at[i] % MX_IO_ALIGN) wrong = "not aligned";
+    if (f.after >= r) wrong = "fence from the future";
+    for (int k = 0; k < LIVE; k++)
+      if (k != i && at[k] >= 0 && at[k] < at[i] + n && at[i] < at[k] + mx_space_round(size[k])) wrong = "overlap";
+    if (mx_space_used(space) != used) wrong = "miscounted";
+  }
+  for (int i = 0; i < LIVE; i++)
+    if (at[i] >= 0) mx_space_free(space, at[i], size[i], (mx_fence){-1, -1});
+  mx_fence f = {-1, -1};
+  if (!wrong && mx_space_alloc(space, bytes / 4096 * 4096, &f) < 0) wrong = "free memory does not come together again";
+  mx_space_destroy(space);
+  if (!wrong && atomic_load(&mem.live)) wrong = "leak";
+  return wrong;
+}

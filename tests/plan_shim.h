@@ -1,0 +1,34 @@
+/* What the planner's tests need of the engine's internals, for C++. */
+#ifndef PLAN_SHIM_H
+#define PLAN_SHIM_H
+#include <mars/mars.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct shim_plan shim_plan;
+
+/* Plan outputs (kept, or fetched to memory that is never written). */
+mars_status shim_plan_make(mars_session *s, mars_tensor *const *t, size_t n, bool keep, shim_plan **out, mars_error *err);
+void shim_plan_free(shim_plan *p);
+int64_t shim_plan_kernels(const shim_plan *p);
+int64_t shim_plan_tasks(const shim_plan *p);
+int64_t shim_plan_steps(const shim_plan *p);
+int64_t shim_plan_peak(const shim_plan *p);
+int64_t shim_plan_recomputed(const shim_plan *p);
+int64_t shim_plan_spilled(const shim_plan *p);
+int shim_plan_instrs(const shim_plan *p, int kernel, int op); /* OP instructions of that row; -1: all instructions */
+int shim_op(const char *name);
+mars_status shim_plan_validate(const shim_plan *p, mars_error *err);
+/* Damage a schedule: returns whether there was a step to damage. */
+typedef enum { DROP_LOAD, DOUBLE_FREE, SHIFT_ALLOC, DROP_FENCES, DROP_FREE, REORDER_COMPUTE } shim_damage;
+bool shim_plan_damage(shim_plan *p, shim_damage how);
+double shim_plan_simulate(const shim_plan *p, double read_rate, double *busiest);
+
+/* Random allocations in the arena model; returns NULL or what went wrong. */
+const char *shim_space_torture(uint64_t seed, int64_t bytes, int rounds);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
