@@ -120,10 +120,11 @@ ALWAYS void groups(mode how, const philox *p, const scaling *s, uint64_t block, 
     uint64_t left = ((uint64_t)1 << 32) - (uint32_t)block; /* blocks before the carry */
     int64_t n = (uint64_t)n_groups < left / 8 ? n_groups : (int64_t)(left / 8);
     segment seg = segment_of(p, (uint32_t)(block >> 32));
-    uint32_t low = (uint32_t)block;
-    for (int64_t k = 0; k < n; k++, low += 8, dst += GROUP_BYTES) {
+    group_vector counters = counters_of((uint32_t)block);
+    for (int64_t k = 0; k < n; k++, dst += GROUP_BYTES) {
       group_vector v[GROUP_VECTORS];
-      group_of(&seg, low, v);
+      group_of(&seg, counters, v);
+      counters = ADD(counters, SET(8));
       for (int j = 0; j < GROUP_VECTORS; j++) {
         v[j] = convert(how, v[j], s);
         memcpy(dst + j * (int)sizeof v[j], &v[j], sizeof v[j]);
@@ -172,8 +173,9 @@ ALWAYS void fill(mode how, const philox *p, const scaling *s, int per, uint64_t 
 /* The two words of the block of each element; `per` elements share a block. */
 static void element_words(const philox *p, int per, uint64_t index, uint64_t step, int64_t n, uint64_t *w0,
                           uint64_t *w1) {
-  uint64_t block[BLOCK];
-  for (int64_t k = 0; k < n; k++) block[k] = (index + (uint64_t)k * step) / (uint64_t)per;
+  uint64_t block[BLOCK] = {0};
+  int shift = per == 2 ? 1 : 2;
+  for (int64_t k = 0; k < n; k++) block[k] = (index + (uint64_t)k * step) >> shift;
   philox_scattered(p, n, block, w0, w1);
 }
 
@@ -362,8 +364,7 @@ static void normal_block(const mx_random *r, uint64_t index, uint64_t step, int6
 
 /* Lemire, "Fast random integer generation in an interval", 2019: the high word of word * range, rejected while the low
    word is below 2^64 mod range. Attempts are 8 bits of the counter; the 256th is taken as it is. */
-static uint64_t bounded_retry(const mx_random *r, uint64_t e, uint64_t word) {
-  uint64_t threshold = (0 - r->range) % r->range;
+static uint64_t bounded_retry(const mx_random *r, uint64_t threshold, uint64_t e, uint64_t word) {
   unsigned __int128 m = (unsigned __int128)word * r->range;
   for (uint32_t attempt = 1; (uint64_t)m < threshold && attempt < 256; attempt++) {
     philox p = philox_of(r, attempt);
@@ -392,9 +393,11 @@ static void integers_block(const mx_random *r, uint64_t index, uint64_t step, in
       doubtful |= (uint64_t)m < range;
     }
   }
-  if (doubtful != 0)
+  if (doubtful != 0) {
+    uint64_t threshold = (0 - range) % range;
     for (int64_t k = 0; k < n; k++)
-      if (w[k] * range < range) v[k] = bounded_retry(r, index + (uint64_t)k * step, w[k]);
+      if (w[k] * range < threshold) v[k] = bounded_retry(r, threshold, index + (uint64_t)k * step, w[k]);
+  }
 
   uint64_t low = (uint64_t)r->low;
   switch (mars_dtype_bytes(r->dtype)) {
