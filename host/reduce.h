@@ -30,6 +30,7 @@ typedef struct mx_reducer {
   void (*flat)(int64_t n, const void *src, char *const *part);
   bool fixed_count; /* MOMENTS: cols leaves part 2 to the caller, who knows how many rows a lane took */
   bool has_index;   /* part 1 is an index */
+  bool ordered;     /* the first of several counts: elements of a row may not be spread over lanes */
 } mx_reducer;
 
 typedef struct mx_reduce_table {

@@ -275,7 +275,7 @@ static void close_leaf(mx_run *run) {
     parts_of(run->kernel, run->slots, i, run->cur, run->lanes, 0, part);
     if (red->fixed_count)
       for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
-    if (run->k > 0) continue;
+    if (run->k > 0 || (red->ordered && run->prep->shape.spread > 1)) continue;
     parts_of(run->kernel, run->slots, i, run->cur, run->lanes, run->pos, part);
     red->none(run->lanes - run->pos, part);
   }
@@ -332,6 +332,29 @@ static void feed_groups(mx_run *run, const mx_reducer *red, int es, char **part,
   }
 }
 
+/* Lanes [0, ki) take everything, in order; a block of one row goes through the row kernel. */
+static void feed_ordered(mx_run *run, const mx_reducer *red, int es, char **part, const char *src, int64_t n) {
+  int64_t ki = run->prep->shape.ki, k = run->k * run->prep->shape.spread + run->pos / ki, at = run->pos % ki;
+  char one[16], *row[3] = {one, NULL, NULL};
+
+  if (k == 0 && at == 0) red->none(run->lanes, part);
+  if (ki == 1) {
+    red->rows(1, n, src, row);
+    red->merge(1, part, row);
+    return;
+  }
+  while (n > 0) {
+    int64_t len = min64(n, ki - at);
+    char *lane[3] = {part[0] + at * es, NULL, NULL};
+
+    red->cols(len, src, lane, k, 0);
+    src += len * es;
+    n -= len;
+    at = 0;
+    k++;
+  }
+}
+
 static void feed_rows(mx_run *run, const mx_reducer *red, int es, char **part, const mx_acc_layout *layout,
                       const char *src, int64_t n) {
   int64_t pos = run->pos, k = run->k, row = run->row;
@@ -339,6 +362,10 @@ static void feed_rows(mx_run *run, const mx_reducer *red, int es, char **part, c
   if (red->flat != NULL && run->prep->shape.ki == 1) { /* blocks end with their leaf at the latest */
     if (pos == 0 && k == 0) red->none(run->lanes, part);
     red->flat(n, src, part);
+    return;
+  }
+  if (red->ordered && run->prep->shape.spread > 1) {
+    feed_ordered(run, red, es, part, src, n);
     return;
   }
   while (n > 0) {
