@@ -56,7 +56,9 @@ typedef struct mx_const {
    doubles; normal f32: 4k..4k+3 from the four words in two pairs; integers, bernoulli: as f64 uniform's words, integers
    rejected by Lemire's method take attempt + 1 of the same block and word.
    f64 uniform u = (word >> 11) * 2^-53; f32 u = (word >> 8) * 2^-24; result low + u * (high - low), limited below high.
-   exponential: -log1p(-u). Box-Muller: r = sqrt(-2 log(1 - u1)), angle 2 pi u2. bernoulli: u < p. */
+   f32 does this in f32, with low and high rounded to it; product and sum are rounded each, not fused. u itself for [0, 1).
+   exponential: -log1p(-u). Box-Muller: r = sqrt(-2 log(1 - u1)), angle 2 pi u2. bernoulli: u < p. integers: low + the
+   high word of word * range, narrowed; a 256th attempt would be taken as it is; range 0: low + word. */
 typedef struct mx_random {
   mx_op op; /* UNIFORM, NORMAL, EXPONENTIAL, INTEGERS, BERNOULLI */
   mars_dtype dtype;

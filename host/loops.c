@@ -19,12 +19,12 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 #define FILL(slot, name)                                                                                     \
   do {                                                                                                       \
-    tables[slot].isa = #name;                                                                                 \
-    mx_loops_fill_int_##name(&tables[slot]);                                                                  \
-    mx_loops_fill_float_##name(&tables[slot]);                                                                \
-    mx_loops_fill_cast_##name(&tables[slot]);                                                                 \
-    mx_loops_fill_random_##name(&tables[slot]);                                                               \
-    present[slot] = true;                                                                                     \
+    tables[slot].isa = #name;                                                                                \
+    mx_loops_fill_int_##name(&tables[slot]);                                                                 \
+    mx_loops_fill_float_##name(&tables[slot]);                                                               \
+    mx_loops_fill_cast_##name(&tables[slot]);                                                                \
+    mx_loops_fill_random_##name(&tables[slot]);                                                              \
+    present[slot] = true;                                                                                    \
   } while (0)
 
 static void detect(void) {
