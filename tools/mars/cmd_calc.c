@@ -83,17 +83,21 @@ static bool file_output(calc *c, const mt_pair *p, mars_output *out) {
 }
 
 static bool make_outputs(calc *c, bool print) {
+  size_t n = c->o.n_outputs;
+
   c->n_outputs = c->o.n_outputs;
   if (print && !mt_show_prepare(&c->ev, &c->result, &c->shown, &c->n_shown)) return false;
-  c->output = mt_alloc(&c->arena, (c->n_outputs + c->n_shown + 1) * sizeof *c->output);
+  for (size_t i = 0; i < c->n_shown; i++) n += c->shown[i].n_blocks;
+  c->output = mt_alloc(&c->arena, (n + 1) * sizeof *c->output);
   for (size_t i = 0; i < c->o.n_outputs; i++)
     if (!file_output(c, &c->o.output[i], &c->output[i])) return false;
-  for (size_t i = 0; i < c->n_shown; i++) {
-    const mt_shown *s = &c->shown[i];
-    if (!s->bytes) continue; /* nothing to fetch */
-    c->output[c->n_outputs++] =
-        (mars_output){.tensor = s->tensor, .sink = MARS_SINK_MEMORY, .data = s->data, .bytes = s->bytes};
-  }
+  for (size_t i = 0; i < c->n_shown; i++)
+    for (size_t k = 0; k < c->shown[i].n_blocks; k++) {
+      const mt_block *b = &c->shown[i].block[k];
+      if (!b->bytes) continue; /* nothing to fetch */
+      c->output[c->n_outputs++] =
+          (mars_output){.tensor = b->tensor, .sink = MARS_SINK_MEMORY, .data = b->data, .bytes = b->bytes};
+    }
   return true;
 }
 
@@ -124,6 +128,7 @@ static bool calculate(calc *c) {
   if (c->o.shape_only) mt_show_shape(&c->result, &text);
   ok = make_outputs(c, show && !c->o.shape_only);
   if (ok && c->n_outputs) ok = mt_run(c->session, c->output, c->n_outputs, &c->o, &stats, &c->diag);
+  for (size_t i = 0; ok && i < c->n_shown; i++) mt_show_assemble(&c->shown[i]);
   if (ok && show && !c->o.shape_only) mt_show_value(&c->result, c->shown, &text);
   if (ok) ok = print(c, &text);
   if (ok && c->o.stats) print_stats(&stats);

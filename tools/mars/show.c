@@ -4,43 +4,72 @@
 
 enum { MOST_SHOWN = 1000000 }; /* corners of many axes: 6**n elements */
 
-/* Elements 0..2 and -3..-1 of an axis. */
-static bool cut_axis(mt_eval *ev, mars_tensor **t, int axis) {
-  mars_slice first[MARS_MAX_DIMS] = {{0}}, last[MARS_MAX_DIMS] = {{0}};
-  mars_tensor *ends[2];
+/* The corner of t that the bits say. */
+static bool corner(mt_eval *ev, mars_tensor *t, const mt_array *a, mt_block *out) {
+  mars_slice items[MARS_MAX_DIMS] = {{0}};
+  int ndim = a->shape.ndim;
   mt_value v;
 
-  for (int d = 0; d <= axis; d++)
-    first[d] = last[d] = (mars_slice){MARS_SLICE_RANGE, MARS_NONE, MARS_NONE, MARS_NONE};
-  first[axis].stop = MT_FMT_EDGE;
-  last[axis].start = -MT_FMT_EDGE;
-  ends[0] = mars_index(*t, first, (size_t)axis + 1);
-  ends[1] = mars_index(*t, last, (size_t)axis + 1);
-  if (!mt_eval_give(ev, 0, mars_concatenate(ends, 2, axis), &v)) return false;
-  *t = v.tensor;
+  for (int d = 0; d < ndim; d++) {
+    items[d] = (mars_slice){MARS_SLICE_RANGE, MARS_NONE, MARS_NONE, MARS_NONE};
+    if (!a->cut[d]) continue;
+    if (out->last >> d & 1) items[d].start = -MT_FMT_EDGE;
+    else items[d].stop = MT_FMT_EDGE;
+  }
+  if (!mt_eval_give(ev, 0, mars_index(t, items, (size_t)ndim), &v)) return false;
+  out->tensor = v.tensor;
+  out->bytes = (size_t)mars_size_of(v.tensor) * mars_dtype_bytes(a->dtype);
+  out->data = mt_alloc(ev->arena, out->bytes + 1);
   return true;
 }
 
 static bool prepare_tensor(mt_eval *ev, mars_tensor *t, mt_shown *out) {
   mars_shape shape = mars_shape_of(t);
-  int64_t size;
+  bool large = mars_size_of(t) > MT_FMT_THRESHOLD;
+  unsigned cuts = 0;
+  int64_t size = 1;
 
-  *out = (mt_shown){.tensor = t, .array.dtype = mars_dtype_of(t)};
-  if (mars_size_of(t) > MT_FMT_THRESHOLD)
-    for (int d = 0; d < shape.ndim; d++) {
-      if (shape.dims[d] <= 2 * MT_FMT_EDGE) continue;
+  *out = (mt_shown){.array = {.dtype = mars_dtype_of(t), .shape = shape}, .n_blocks = 1};
+  for (int d = 0; d < shape.ndim; d++) {
+    if (large && shape.dims[d] > 2 * MT_FMT_EDGE) {
       out->array.cut[d] = true;
-      if (!cut_axis(ev, &out->tensor, d)) return false;
+      out->array.shape.dims[d] = 2 * MT_FMT_EDGE;
+      out->n_blocks *= 2;
+      cuts |= 1u << d;
     }
-  out->array.shape = mars_shape_of(out->tensor);
-  size = mars_size_of(out->tensor);
-  if (size > MOST_SHOWN)
-    return mt_fail(ev->diag, MT_EXIT_USAGE, NULL, 0,
-                   "the result has too many axes to print; use --shape, or -o to write it to a file");
-  out->bytes = (size_t)size * mars_dtype_bytes(out->array.dtype);
-  out->data = mt_alloc(ev->arena, out->bytes + 1);
+    size *= out->array.shape.dims[d];
+    if (size > MOST_SHOWN)
+      return mt_fail(ev->diag, MT_EXIT_USAGE, NULL, 0,
+                     "the result has too many axes to print; use --shape, or -o to write it to a file");
+  }
+  out->block = mt_alloc(ev->arena, out->n_blocks * sizeof *out->block);
+  for (unsigned last = 0, i = 0; i < out->n_blocks; i++, last = ((last | ~cuts) + 1) & cuts) { /* the subsets of cuts */
+    out->block[i].last = last;
+    if (!corner(ev, t, &out->array, &out->block[i])) return false;
+  }
+  out->data = out->n_blocks == 1 ? out->block[0].data
+                                 : mt_alloc(ev->arena, (size_t)size * mars_dtype_bytes(out->array.dtype) + 1);
   out->array.data = out->data;
   return true;
+}
+
+/* Rows along the last axis of a block to their places; returns the elements of the block copied so far. */
+static size_t place(const mt_shown *s, const mt_block *b, int axis, size_t from, size_t to) {
+  const mt_array *a = &s->array;
+  size_t item = mars_dtype_bytes(a->dtype), n = (size_t)a->shape.dims[axis], count = a->cut[axis] ? MT_FMT_EDGE : n;
+
+  to = to * n + (b->last >> axis & 1 ? MT_FMT_EDGE : 0);
+  if (axis == a->shape.ndim - 1) {
+    memcpy((char *)s->data + to * item, (const char *)b->data + from * item, count * item);
+    return from + count;
+  }
+  for (size_t i = 0; i < count; i++) from = place(s, b, axis + 1, from, to + i);
+  return from;
+}
+
+void mt_show_assemble(mt_shown *shown) {
+  if (shown->n_blocks == 1) return; /* it is in place */
+  for (size_t i = 0; i < shown->n_blocks; i++) place(shown, &shown->block[i], 0, 0, 0);
 }
 
 static size_t count_tensors(const mt_value *v) {

@@ -1,0 +1,429 @@
+// The command `mars` from the outside: output, files, messages, exit codes, signals, terminals; the README's example.
+#include <gtest/gtest.h>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fstream>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sstream>
+#include <string>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using std::string;
+using std::vector;
+
+struct Ran {
+  int code = -1; // exit code, or 1000 + signal
+  string out, err;
+};
+
+// Reads both pipes until they are closed. on_start is called once the child runs.
+Ran Spawn(vector<string> argv, int interrupt_after_ms = 0, const char *dir = nullptr) {
+  int out[2], err[2];
+  Ran r;
+  if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC)) return r;
+  pid_t pid = fork();
+  if (pid == 0) {
+    dup2(out[1], 1), dup2(err[1], 2);
+    if (dir && chdir(dir)) _exit(126);
+    vector<char *> args;
+    for (string &a : argv) args.push_back(a.data());
+    args.push_back(nullptr);
+    execvp(args[0], args.data());
+    _exit(127);
+  }
+  close(out[1]), close(err[1]);
+  if (interrupt_after_ms) {
+    usleep((useconds_t)interrupt_after_ms * 1000);
+    kill(pid, SIGINT);
+  }
+  pollfd fds[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
+  for (int open = 2; open > 0;) {
+    if (poll(fds, 2, -1) < 0) break;
+    for (int i = 0; i < 2; i++) {
+      char buffer[4096];
+      if (!fds[i].revents) continue;
+      ssize_t n = read(fds[i].fd, buffer, sizeof buffer);
+      if (n > 0) (i ? r.err : r.out).append(buffer, (size_t)n);
+      else fds[i].fd = -1, open--;
+    }
+  }
+  close(out[0]), close(err[0]);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  return r;
+}
+
+Ran Mars(vector<string> args, int interrupt_after_ms = 0) {
+  args.insert(args.begin(), MARS_COMMAND);
+  return Spawn(args, interrupt_after_ms);
+}
+
+// Standard output of a calculation that must succeed.
+string Calc(vector<string> args) {
+  args.insert(args.begin(), "calc");
+  Ran r = Mars(args);
+  EXPECT_EQ(r.code, 0) << args[1] << "\n" << r.err;
+  return r.out;
+}
+
+void ExpectFailure(vector<string> args, int code, const string &part) {
+  Ran r = Mars(args);
+  EXPECT_EQ(r.code, code) << r.out << r.err;
+  EXPECT_EQ(r.out, "");
+  EXPECT_NE(r.err.find(part), string::npos) << r.err;
+}
+
+class ToolsCli : public ::testing::Test {
+protected:
+  string dir;
+  void SetUp() override {
+    const char *base = getenv("TMPDIR");
+    string path = string(base ? base : "/tmp") + "/mars_cli_XXXXXX";
+    ASSERT_NE(mkdtemp(path.data()), nullptr);
+    dir = path;
+  }
+  void TearDown() override { Spawn({"rm", "-rf", dir}); }
+  string Path(const string &name) const { return dir + "/" + name; }
+  vector<string> Files() const {
+    vector<string> names;
+    DIR *d = opendir(dir.c_str());
+    while (dirent *e = readdir(d))
+      if (e->d_name[0] != '.' || strlen(e->d_name) > 2) names.push_back(e->d_name);
+    closedir(d);
+    return names;
+  }
+};
+
+void WriteNpy(const string &path, const char *descr, const string &shape, const void *data, size_t bytes) {
+  string header = string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";
+  while ((10 + header.size() + 1) % 64) header += ' ';
+  header += '\n';
+  std::ofstream f(path, std::ios::binary);
+  f.write("\x93NUMPY\x01\x00", 8);
+  uint16_t n = (uint16_t)header.size();
+  f.write((const char *)&n, 2);
+  f << header;
+  f.write((const char *)data, (std::streamsize)bytes);
+}
+
+// Header text and data of an npy file; data is empty if it is none.
+struct Npy {
+  string header;
+  vector<char> data;
+};
+Npy ReadNpy(const string &path) {
+  std::ifstream f(path, std::ios::binary);
+  string all((std::istreambuf_iterator<char>(f)), {});
+  if (all.size() < 10 || all.compare(0, 6, "\x93NUMPY")) return {};
+  size_t n = (unsigned char)all[8] | (size_t)(unsigned char)all[9] << 8;
+  return {all.substr(10, n), vector<char>(all.begin() + 10 + (long)n, all.end())};
+}
+template <class T> vector<T> Values(const Npy &npy) {
+  vector<T> v(npy.data.size() / sizeof(T));
+  if (!v.empty()) memcpy(v.data(), npy.data.data(), v.size() * sizeof(T));
+  return v;
+}
+
+string Slurp(const string &path) {
+  std::ifstream f(path);
+  return string((std::istreambuf_iterator<char>(f)), {});
+}
+
+TEST_F(ToolsCli, HelpAndVersion) {
+  EXPECT_EQ(Mars({"version"}).out.rfind("mars ", 0), 0u);
+  EXPECT_EQ(Mars({"--version"}).out, Mars({"version"}).out);
+  for (const char *command : {"calc", "plan", "info", "ops"}) {
+    Ran r = Mars({command, "--help"});
+    EXPECT_EQ(r.code, 0);
+    EXPECT_NE(r.out.find(string("usage: mars ") + command), string::npos);
+    EXPECT_EQ(Mars({"help", command}).out, r.out);
+  }
+  for (const char *topic : {"syntax", "functions", "environment"}) EXPECT_GT(Mars({"help", topic}).out.size(), 200u) << topic;
+  EXPECT_EQ(Mars({"help"}).code, 0);
+  EXPECT_EQ(Mars({}).code, 2);
+  ExpectFailure({"cal", "1"}, 2, "did you mean calc?");
+  ExpectFailure({"help", "nothing"}, 2, "no page");
+  ExpectFailure({"calc"}, 2, "an expression is missing");
+  ExpectFailure({"calc", "1", "--bugdet", "1"}, 2, "did you mean --budget?");
+}
+
+TEST_F(ToolsCli, Info) {
+  Ran r = Mars({"info", "--budget", "64M", "--threads", "1", "--spill", dir});
+  EXPECT_EQ(r.code, 0) << r.err;
+  for (const string &part : {string("cpu "), string("device 0     host: 1 thread,"), string("64.0 MiB"), "spill        " + dir, string("libhwloc.so")})
+    EXPECT_NE(r.out.find(part), string::npos) << part << "\n" << r.out;
+  r = Mars({"info", "--json", "--budget", "64M"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(r.out[0], '{');
+  for (const char *key : {"\"version\"", "\"cpu\"", "\"devices\": [{\"id\": 0", "\"host_budget_bytes\": 67108864", "\"spill\"", "\"libraries\""})
+    EXPECT_NE(r.out.find(key), string::npos) << key << "\n" << r.out;
+}
+
+TEST_F(ToolsCli, Ops) {
+  Ran r = Mars({"ops"});
+  EXPECT_NE(r.out.find("\nadd "), string::npos);
+  EXPECT_NE(r.out.find("\nlogaddexp2 "), string::npos);
+  r = Mars({"ops", "scan"});
+  EXPECT_NE(r.out.find("cumsum"), string::npos);
+  EXPECT_EQ(r.out.find("\nadd "), string::npos);
+  EXPECT_EQ(Mars({"ops", "--json", "cumsum"}).out.rfind("[\n  {\"name\": \"cumsum\", \"kind\": \"scan\"", 0), 0u);
+  ExpectFailure({"ops", "nothing_like_that", "--help="}, 2, "no value");
+}
+
+TEST_F(ToolsCli, Values) {
+  EXPECT_EQ(Calc({"1 + 1"}), "2\n");
+  EXPECT_EQ(Calc({"(arange(10) + 1) * 2"}), "[ 2  4  6  8 10 12 14 16 18 20]\n");
+  EXPECT_EQ(Calc({"arange(6).reshape(2, 3).T"}), "[[0 3]\n [1 4]\n [2 5]]\n");
+  EXPECT_EQ(Calc({"arange(5).sum()"}), "10\n");
+  EXPECT_EQ(Calc({"arange(5).mean()"}), "2.0\n");
+  EXPECT_EQ(Calc({"zeros(3, dtype=float32) / 0"}), "[nan nan nan]\n");
+  EXPECT_EQ(Calc({"array([1, 2j]) * 1j"}), "[ 0.+1.j -2.+0.j]\n");
+  EXPECT_EQ(Calc({"arange(3) > 1"}), "[False False  True]\n");
+  EXPECT_EQ(Calc({"q, r = divmod(arange(-3, 3), 2)"}), "[-2 -1 -1  0  0  1]\n[1 0 1 0 1 0]\n");
+  EXPECT_EQ(Calc({"zeros((0, 3))"}), "[]\n");
+  EXPECT_EQ(Calc({"sum(zeros((0, 3)))"}), "0.0\n");
+  EXPECT_EQ(Calc({"0 <= linspace(-1, 1, 5) < 1"}), "[False False  True  True False]\n");
+  EXPECT_EQ(Calc({"float32(0.1)"}), "0.1\n");
+  EXPECT_EQ(Calc({"where(arange(4) % 2 == 0, arange(4), -1)"}), "[ 0 -1  2 -1]\n");
+  EXPECT_EQ(Calc({"x.shape, x.dtype", "x=zeros((2, 3), float32)"}), "((2, 3), float32)\n");
+  EXPECT_EQ(Calc({"y * 2", "x=3", "y=x + 1"}), "8\n");
+  EXPECT_EQ(Calc({"arange(3)", "--dtype", "float32"}), "[0. 1. 2.]\n");
+  EXPECT_EQ(Calc({"-x", "x=arange(3)"}), "[ 0 -1 -2]\n");
+  EXPECT_EQ(Calc({"random.seed(3)"}), "");
+}
+
+TEST_F(ToolsCli, LargeResultsShowCorners) {
+  EXPECT_EQ(Calc({"arange(10**12)"}), "[           0            1            2 ... 999999999997 999999999998\n 999999999999]\n");
+  EXPECT_EQ(Calc({"arange(10**10).reshape(10**5, 10**5)"}),
+            "[[         0          1          2 ...      99997      99998      99999]\n"
+            " [    100000     100001     100002 ...     199997     199998     199999]\n"
+            " [    200000     200001     200002 ...     299997     299998     299999]\n"
+            " ...\n"
+            " [9999700000 9999700001 9999700002 ... 9999799997 9999799998 9999799999]\n"
+            " [9999800000 9999800001 9999800002 ... 9999899997 9999899998 9999899999]\n"
+            " [9999900000 9999900001 9999900002 ... 9999999997 9999999998 9999999999]]\n");
+  EXPECT_EQ(Calc({"arange(1000)"}).find("..."), string::npos);
+}
+
+TEST_F(ToolsCli, ShapeRunsNothing) {
+  EXPECT_EQ(Calc({"random.uniform(size=(10**6, 10**6)).mean(axis=0)", "--shape"}), "float64 (1000000,)\n");
+  EXPECT_EQ(Calc({"divmod(zeros((2, 3)), 2)", "--shape"}), "float64 (2, 3)\nfloat64 (2, 3)\n");
+  EXPECT_EQ(Calc({"zeros(())", "--shape"}), "float64 ()\n");
+}
+
+TEST_F(ToolsCli, FilesInAndOut) {
+  vector<double> x(1000);
+  for (int i = 0; i < 1000; i++) x[i] = 0.5 * i;
+  WriteNpy(Path("x.npy"), "<f8", "(10, 100)", x.data(), 8000);
+  EXPECT_EQ(Calc({"(x + 1) * 2", "x=" + Path("x.npy"), "-o", Path("out.npy"), "--budget", "1M", "--spill", dir}), "");
+  Npy out = ReadNpy(Path("out.npy"));
+  EXPECT_NE(out.header.find("'descr': '<f8'"), string::npos) << out.header;
+  EXPECT_NE(out.header.find("'shape': (10, 100)"), string::npos) << out.header;
+  vector<double> y = Values<double>(out);
+  ASSERT_EQ(y.size(), 1000u);
+  for (int i = 0; i < 1000; i++) ASSERT_EQ(y[i], (x[i] + 1) * 2);
+  EXPECT_EQ(Calc({"load('" + Path("x.npy") + "')[9, -1]"}), "499.5\n");
+  EXPECT_EQ(Files().size(), 2u); // no temporary file
+}
+
+TEST_F(ToolsCli, SeveralOutputs) {
+  Calc({"q, r = divmod(x, 7); s = q.sum()", "x=arange(100)", "-o", "q=" + Path("q.npy"), "-o", "r=" + Path("r.npy"), "-o", Path("s.npy"),
+        "--dtype", "int32"});
+  vector<int32_t> q = Values<int32_t>(ReadNpy(Path("q.npy"))), r = Values<int32_t>(ReadNpy(Path("r.npy"))),
+                  s = Values<int32_t>(ReadNpy(Path("s.npy")));
+  ASSERT_EQ(q.size(), 100u);
+  ASSERT_EQ(r.size(), 100u);
+  ASSERT_EQ(s.size(), 1u);
+  int sum = 0;
+  for (int i = 0; i < 100; i++) {
+    EXPECT_EQ(q[i], i / 7);
+    EXPECT_EQ(r[i], i % 7);
+    sum += i / 7;
+  }
+  EXPECT_EQ(s[0], sum);
+  ExpectFailure({"calc", "divmod(arange(3), 2)", "-o", Path("t.npy")}, 2, "give its parts names");
+  ExpectFailure({"calc", "1", "-o", "nothing=" + Path("t.npy")}, 2, "no name 'nothing'");
+  EXPECT_EQ(Files().size(), 3u);
+}
+
+TEST_F(ToolsCli, RandomDependsOnTheSeedOnly) {
+  vector<string> base = {"random.standard_normal(size=5000).sum()", "--threads", "1"};
+  string one = Calc(base);
+  vector<string> chunked = base, seeded = base, threads = base;
+  threads[2] = "2";
+  seeded.insert(seeded.end(), {"--seed", "1"});
+  EXPECT_EQ(Calc(threads), one);
+  EXPECT_NE(Calc(seeded), one);
+  string values = Calc({"random.uniform(size=100)"});
+  EXPECT_EQ(Calc({"random.uniform(size=100)", "--chunk", "7"}), values);
+  EXPECT_EQ(Calc({"random.uniform(size=100)", "--seed", "0"}), values);
+}
+
+TEST_F(ToolsCli, SpillsWithinTheBudget) {
+  // sorted by nothing: the mean must be known before the second pass, and the data do not fit
+  EXPECT_EQ(Calc({"x = cumsum(ones(4000000)); (x - x.mean()).sum()", "--budget", "8M", "--spill", dir, "--threads", "1"}), "0.0\n");
+  EXPECT_EQ(Files().size(), 0u);
+}
+
+TEST_F(ToolsCli, ErrorsHaveAPlace) {
+  Ran r = Mars({"calc", "arange(3) + (1 +"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_EQ(r.err, "mars: calc: the expression ends where an operand was expected\n  arange(3) + (1 +\n                  ^\n");
+  r = Mars({"calc", "1 + arange(3) * arange(4)"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_NE(r.err.find("mars_multiply"), string::npos) << r.err;
+  EXPECT_NE(r.err.find("\n  1 + arange(3) * arange(4)\n                ^\n"), string::npos) << r.err;
+  r = Mars({"calc", "x + 1", "x=zeros(3) @@"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_NE(r.err.find("\n  zeros(3) @@\n            ^\n"), string::npos) << r.err;
+}
+
+TEST_F(ToolsCli, FailuresLeaveNothing) {
+  vector<double> x(10);
+  WriteNpy(Path("short.npy"), "<f8", "(1000,)", x.data(), 80);
+  WriteNpy(Path("object.npy"), "|O", "(10,)", x.data(), 80);
+  size_t before = Files().size();
+  ExpectFailure({"calc", "x", "x=" + Path("none.npy")}, 1, "No such file");
+  ExpectFailure({"calc", "x", "x=" + Path("short.npy")}, 1, "short.npy");
+  ExpectFailure({"calc", "x", "x=" + Path("object.npy")}, 1, "object.npy");
+  ExpectFailure({"calc", "zeros(3)", "-o", Path("none/out.npy")}, 1, "No such file");
+  ExpectFailure({"calc", "zeros(3)", "-o", "/dev/full"}, 1, "/dev/full");
+  ExpectFailure({"calc", "zeros(3)", "--spill", Path("none")}, 1, Path("none"));
+  ExpectFailure({"calc", "zeros(10**18)", "-o", Path("huge.npy")}, 1, "huge.npy");
+  ExpectFailure({"calc", "zeros((10**10, 10**10))"}, 1, "overflow");
+  ExpectFailure({"calc", "zeros(3)", "--budget", "1K"}, 1, "bytes are needed");
+  EXPECT_EQ(Files().size(), before);
+}
+
+TEST_F(ToolsCli, FullStandardOutputIsAnError) {
+  Ran r = Spawn({"sh", "-c", string("'") + MARS_COMMAND + "' calc 'arange(5)' > /dev/full"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_NE(r.err.find("standard output"), string::npos) << r.err;
+}
+
+TEST_F(ToolsCli, Stats) {
+  Ran r = Mars({"calc", "arange(1000).sum()", "--stats"});
+  EXPECT_EQ(r.out, "499500\n");
+  for (const char *part : {"tasks ", "time ", "memory ", "files ", "spill "}) EXPECT_NE(r.err.find(part), string::npos) << r.err;
+}
+
+TEST_F(ToolsCli, Plan) {
+  vector<double> x(1000);
+  WriteNpy(Path("x.npy"), "<f8", "(1000,)", x.data(), 8000);
+  Ran r = Mars({"plan", "(x + 1) * 2", "x=" + Path("x.npy"), "-o", Path("out.npy")});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("multiply"), string::npos) << r.out;
+  r = Mars({"plan", "(x + 1) * 2", "x=" + Path("x.npy"), "--dot"});
+  EXPECT_EQ(r.out.rfind("digraph", 0), 0u) << r.out;
+  ExpectFailure({"plan", "1 + 1"}, 2, "nothing to plan");
+  EXPECT_EQ(Files().size(), 1u); // nothing was written
+}
+
+// A job that takes minutes and would write 32 GB.
+const char kLong[] = "gammaln(gammaln(gammaln(gammaln(random.uniform(size=4*10**9)))))";
+
+TEST_F(ToolsCli, InterruptLeavesNothing) {
+  Ran r = Mars({"calc", kLong, "-o", Path("out.npy"), "--spill", dir, "--budget", "64M"}, 700);
+  EXPECT_EQ(r.code, 130) << r.err;
+  EXPECT_NE(r.err.find("cancelled"), string::npos) << r.err;
+  EXPECT_EQ(Files().size(), 0u);
+}
+
+TEST_F(ToolsCli, ProgressOnATerminal) {
+  int terminal;
+  pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    execl(MARS_COMMAND, "mars", "calc", kLong, "-o", Path("out.npy").c_str(), "--budget", "64M", (char *)nullptr);
+    _exit(127);
+  }
+  string text;
+  bool interrupted = false;
+  for (;;) {
+    char buffer[4096];
+    pollfd fd = {terminal, POLLIN, 0};
+    if (poll(&fd, 1, 20000) <= 0) break;
+    ssize_t n = read(terminal, buffer, sizeof buffer);
+    if (n <= 0) break; // the terminal is closed when the command has ended
+    text.append(buffer, (size_t)n);
+    if (!interrupted && text.find("tasks/s") != string::npos) {
+      interrupted = write(terminal, "\x03", 1) == 1; // Ctrl-C
+    }
+  }
+  close(terminal);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_TRUE(interrupted) << text;
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_NE(text.find("% "), string::npos) << text;
+  EXPECT_NE(text.find("\r\x1b[K"), string::npos) << text; // the line is taken away
+  EXPECT_NE(text.find("cancelled"), string::npos) << text;
+  EXPECT_EQ(Files().size(), 0u);
+}
+
+TEST_F(ToolsCli, NoProgressInAPipe) {
+  Ran r = Mars({"calc", "gammaln(random.uniform(size=10**7)).sum()"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(r.err, "");
+}
+
+// ---- the tree itself ------------------------------------------------------------------------------------
+
+TEST(ToolsTree, ReadmeExampleIsTheOneThatIsBuilt) {
+  string readme = Slurp(string(MARS_SOURCE) + "/README.md"), code = Slurp(string(MARS_SOURCE) + "/tools/examples/ten_lines.c");
+  size_t first = readme.find("```c\n");
+  ASSERT_NE(first, string::npos);
+  first += 5;
+  size_t last = readme.find("```\n", first);
+  ASSERT_NE(last, string::npos);
+  EXPECT_EQ(readme.substr(first, last - first), code);
+}
+
+TEST(ToolsTree, ReadmeExampleRuns) {
+  Ran r = Spawn({MARS_TEN_LINES});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out, "0.2887\n");
+}
+
+TEST(ToolsTree, LayeringIsChecked) {
+  char dir[] = "/tmp/mars_layers_XXXXXX";
+  ASSERT_NE(mkdtemp(dir), nullptr);
+  string root = dir, check = string(MARS_SOURCE) + "/tools/check_includes";
+  for (const char *d : {"engine", "host", "io", "tools"}) mkdir((root + "/" + d).c_str(), 0755);
+  std::ofstream(root + "/engine/a.c") << "#include \"engine/b.h\"\n#include <mars/mars.h>\n";
+  std::ofstream(root + "/host/a.c") << "#include \"engine/b.h\"\n#include <hwloc.h>\n#include \"host/c.h\"\n";
+  EXPECT_EQ(Spawn({check, root}).code, 0);
+  std::ofstream(root + "/engine/c.c") << "#include \"host/c.h\"\n# include <liburing.h>\n#include \"../io/x.h\"\n";
+  std::ofstream(root + "/host/d.h") << "\n#include \"io/internal.h\"\n";
+  std::ofstream(root + "/tools/e.c") << "#include \"engine/b.h\"\n";
+  Ran r = Spawn({check, root});
+  EXPECT_EQ(r.code, 1);
+  for (const char *line : {"engine/c.c:1:", "engine/c.c:2:", "engine/c.c:3:", "host/d.h:2:", "tools/e.c:1:", "5 violations"})
+    EXPECT_NE(r.out.find(line), string::npos) << line << "\n" << r.out;
+  Spawn({"rm", "-rf", root});
+}
+
+TEST(ToolsTree, ScriptsExplainThemselves) {
+  for (const char *script : {"setup", "run", "test"}) {
+    string path = string(MARS_SOURCE) + "/tools/" + script;
+    Ran r = Spawn({path, "--help"});
+    EXPECT_EQ(r.code, 0) << script;
+    EXPECT_NE(r.out.find("usage: tools/" + string(script)), string::npos) << r.out;
+    EXPECT_EQ(Spawn({path, "--nonsense"}).code, 2) << script;
+  }
+}
+
+} // namespace
