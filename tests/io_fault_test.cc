@@ -50,6 +50,7 @@ mars_status job(shim_store *s, const std::string &in, const std::string &out, ma
     shim_run(s, ios, n);
     for (int i = 0; i < n; i++) {
       EXPECT_EQ(ios[i].times, 1);
+      EXPECT_TRUE(ios[i].kind != SHIM_SPILL || (ios[i].status == MARS_OK) == (slots[i].dir > 0)) << "slot of chunk " << i;
       if (st == MARS_OK && ios[i].status != MARS_OK) {
         st = ios[i].status;
         *err = ios[i].err;

@@ -106,7 +106,8 @@ static void one_done(mx_io *io) {
   pthread_mutex_unlock(&b->lock);
 }
 
-void shim_run(shim_store *s, shim_io *reqs, int n) {
+static long long run(shim_store *s, shim_io *reqs, int n, bool closing) {
+  long long left = 0;
   static const mx_io_kind kinds[] = {MX_IO_SOURCE_READ, MX_IO_SINK_WRITE, MX_IO_SPILL_WRITE, MX_IO_SPILL_READ};
   batch b = {.left = n};
   pthread_mutex_init(&b.lock, NULL);
@@ -136,14 +137,19 @@ void shim_run(shim_store *s, shim_io *reqs, int n) {
     list[i] = &all[i].io;
   }
   s->store->ops->submit(s->store, list, n);
+  if (closing) left = shim_store_close(s);
   pthread_mutex_lock(&b.lock);
-  while (b.left > 0) pthread_cond_wait(&b.change, &b.lock);
+  while (!closing && b.left > 0) pthread_cond_wait(&b.change, &b.lock);
   pthread_mutex_unlock(&b.lock);
   free(all);
   free(list);
   pthread_cond_destroy(&b.change);
   pthread_mutex_destroy(&b.lock);
+  return left;
 }
+
+void shim_run(shim_store *s, shim_io *reqs, int n) { run(s, reqs, n, false); }
+long long shim_run_and_close(shim_store *s, shim_io *reqs, int n) { return run(s, reqs, n, true); }
 
 void shim_slot_free(shim_store *s, shim_slot *slot) { s->store->ops->slot_free(s->store, (mx_slot *)slot); }
 

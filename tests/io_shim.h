@@ -69,6 +69,8 @@ const char *shim_store_log(shim_store *s); /* all lines said so far */
 void shim_store_inject(shim_store *s, int64_t read_at, int64_t write_at, int errnum);
 
 void shim_run(shim_store *s, shim_io *reqs, int n); /* submits all at once, waits for all */
+/* Submits all and closes the store at once; live allocations afterwards, as shim_store_close. */
+long long shim_run_and_close(shim_store *s, shim_io *reqs, int n);
 void shim_slot_free(shim_store *s, shim_slot *slot);
 mars_status shim_source_open(shim_store *s, const char *path, shim_info *info, mx_source **out, mars_error *err);
 void shim_source_release(shim_store *s, mx_source *source);
