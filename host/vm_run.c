@@ -193,19 +193,17 @@ static void points_unit(mx_run *run, int64_t unit) {
 
 /* Show the kernel's registers in the worker's memory. */
 static void enter(mx_work *w, const mx_kernel *k) {
-  size_t at = 0;
+  size_t at = (size_t)(-(uintptr_t)w->mem & 63);
 
   w->kernel = k->id;
-  w->ptr = (void **)w->mem;
+  w->ptr = (void **)(w->mem + at);
   at += ((size_t)k->n_values + 1) * sizeof(void *);
-  at = (at + 63) & ~(size_t)63;
+  at = (at + 15) & ~(size_t)15;
   w->splats = (struct mx_splatted *)(w->mem + at);
   for (int i = 0; i < k->n_in; i++) w->splats[i].n = 0;
   at += (size_t)k->n_in * sizeof *w->splats;
-  at = (at + 63) & ~(size_t)63;
-  w->regs = w->mem + at;
+  w->regs = (char *)(((uintptr_t)w->mem + at + 63) & ~(uintptr_t)63); /* whole cache lines */
   w->acc = w->regs + k->reg_bytes;
-  w->acc = (char *)(((uintptr_t)w->acc + 63) & ~(uintptr_t)63);
   for (int v = 0; v <= k->n_values; v++)
     w->ptr[v] = k->fixed[v] != NULL ? k->fixed[v] : v < k->n_values ? w->regs + k->reg[v] : NULL;
 }
