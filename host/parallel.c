@@ -1,46 +1,41 @@
-/* Fork and join over OpenMP. Contract: host/parallel.h. */
+/*
+ * Fork and join over an OpenMP team. Contract: host/parallel.h.
+ *
+ * The team is formed once and stays in its parallel region; work is handed to it through the words below. OpenMP's own
+ * fork and join would do, but its workers spin for milliseconds after every region, on cores that the owner, session and
+ * store threads need: in a job that waits for its drive that was 85 % of all processor time.
+ */
 #include "host/parallel.h"
 
 #include "engine/status.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <omp.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* libgomp is not built with ThreadSanitizer: tell it of the fork and of the join. */
-#ifdef __SANITIZE_THREAD__
-void __tsan_acquire(void *);
-void __tsan_release(void *);
-#define HANDS_OVER(p) __tsan_release(p)
-#define TAKES_OVER(p) __tsan_acquire(p)
-#else
-#define HANDS_OVER(p) (void)(p)
-#define TAKES_OVER(p) (void)(p)
-#endif
-
 enum { MAX_THREADS = 1024 };
 
-/* Which thread was bound as which worker: a number per pool, so that a thread that serves two pools is bound anew. */
-static _Thread_local uint64_t bound_for;
-static atomic_ullong next_pool;
+enum { OPEN = 1 << 30, SPINS = 300 }; /* some 10 us of pauses before a wait becomes a system call */
 
 struct mx_pool {
   mx_mem *mem;
   const mx_host_machine *machine;
-  uint64_t id;
   int threads;
   bool bind;
-};
-
-typedef struct job {
-  _Alignas(64) atomic_llong next; /* its own line: every worker writes it */
-  _Alignas(64) int64_t n_units;
+  pthread_t leader; /* of the team; exists if threads > 1 */
+  _Alignas(64) atomic_uint turn;   /* grows with every job; workers sleep on it */
+  atomic_int sleepers;
+  atomic_bool stop;
+  _Alignas(64) atomic_uint state;  /* OPEN while workers may join the job, plus how many are in it; the caller sleeps on it */
+  _Alignas(64) atomic_llong next;  /* first unit that nobody took */
+  _Alignas(64) int64_t n_units;    /* the job, written before state opens */
   int64_t grain;
   mx_unit_fn *fn;
   void *ctx;
-  char fork, join; /* addresses for the annotations */
-} job;
+};
 
 /* ---- can they start? ----
  * libgomp ends the process when a thread cannot be created. So try first, with plain threads that all live at once. */
@@ -76,15 +71,96 @@ static int startable(mx_mem *mem, int extra) {
   return n;
 }
 
+/* ---- waiting ---- */
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static void sleep_on(atomic_uint *word, unsigned seen) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); }
+static void wake_all(atomic_uint *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+
+/* ---- workers ---- */
+
+static void work(mx_pool *pool, int thread) {
+  for (;;) {
+    int64_t begin = atomic_fetch_add_explicit(&pool->next, pool->grain, memory_order_relaxed), end = begin + pool->grain;
+
+    if (begin >= pool->n_units) return;
+    pool->fn(pool->ctx, thread, begin, end < pool->n_units ? end : pool->n_units);
+  }
+}
+
+/* A worker that comes late finds the job closed and is not waited for. */
+static bool join(mx_pool *pool) {
+  unsigned s = atomic_load_explicit(&pool->state, memory_order_relaxed);
+
+  while (s & OPEN)
+    if (atomic_compare_exchange_weak_explicit(&pool->state, &s, s + 1, memory_order_acquire, memory_order_relaxed)) return true;
+  return false;
+}
+
+static void leave(mx_pool *pool) {
+  if (atomic_fetch_sub_explicit(&pool->state, 1, memory_order_release) == 1) wake_all(&pool->state);
+}
+
+static unsigned next_turn(mx_pool *pool, unsigned seen) {
+  unsigned turn = seen;
+
+  for (int i = 0; i < SPINS; i++) {
+    turn = atomic_load_explicit(&pool->turn, memory_order_acquire);
+    if (turn != seen) return turn;
+    pause_briefly();
+  }
+  atomic_fetch_add(&pool->sleepers, 1);
+  while ((turn = atomic_load(&pool->turn)) == seen) sleep_on(&pool->turn, seen);
+  atomic_fetch_sub(&pool->sleepers, 1);
+  return turn;
+}
+
+static void bind_self(const mx_pool *pool, int worker) {
+  hwloc_obj_t unit = pool->bind ? mx_host_machine_unit(pool->machine, worker) : NULL;
+
+  if (unit != NULL) (void)hwloc_set_cpubind(pool->machine->topology, unit->cpuset, HWLOC_CPUBIND_THREAD);
+}
+
+static void worker_main(mx_pool *pool, int thread) {
+  unsigned seen = 0;
+
+  bind_self(pool, thread);
+  while (!atomic_load(&pool->stop)) {
+    if (join(pool)) {
+      work(pool, thread);
+      leave(pool);
+    }
+    seen = next_turn(pool, seen);
+  }
+}
+
+static void *leader_main(void *arg) {
+  mx_pool *pool = arg;
+
+#pragma omp parallel num_threads(pool->threads - 1) default(none) shared(pool)
+  worker_main(pool, 1 + omp_get_thread_num());
+  return NULL;
+}
+
 mars_status mx_pool_create(mx_mem *mem, const mx_host_machine *machine, int threads, bool bind, mx_pool **out,
                            mars_error *err) {
   mx_pool *pool;
+  void *raw;
 
   *out = NULL;
   if (threads < 0 || threads > MAX_THREADS)
     return mx_fail(err, MARS_E_ARG, "mars_session_create: %d threads; 0 (all) to %d", threads, MAX_THREADS);
-  pool = mx_alloc(mem, sizeof *pool);
-  if (pool == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the thread pool");
+  raw = mx_alloc(mem, sizeof *pool + 64 + sizeof(void *));
+  if (raw == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the thread pool");
+  pool = (mx_pool *)(((uintptr_t)raw + sizeof(void *) + 63) & ~(uintptr_t)63); /* cache lines; the allocator may not align */
+  ((void **)pool)[-1] = raw;
   if (threads == 0) {
     threads = machine->cores < MAX_THREADS ? machine->cores : MAX_THREADS;
     if (machine->cpu_quota > 0 && machine->cpu_quota < threads) threads = machine->cpu_quota;
@@ -92,41 +168,38 @@ mars_status mx_pool_create(mx_mem *mem, const mx_host_machine *machine, int thre
   pool->mem = mem;
   pool->machine = machine;
   pool->bind = bind;
-  pool->id = atomic_fetch_add(&next_pool, 1) + 1;
-  pool->threads = threads > 1 ? 1 + startable(mem, threads - 1) : 1;
+  pool->threads = threads > 1 ? startable(mem, threads) : 1;
+  if (pool->threads < 1) pool->threads = 1;
+  if (pool->threads > 1 && pthread_create(&pool->leader, NULL, leader_main, pool) != 0) pool->threads = 1;
   *out = pool;
   return MARS_OK;
 }
 
 void mx_pool_destroy(mx_pool *pool) {
-  if (pool != NULL) mx_free(pool->mem, pool);
+  if (pool == NULL) return;
+  if (pool->threads > 1) {
+    atomic_store(&pool->stop, true);
+    atomic_fetch_add(&pool->turn, 1);
+    wake_all(&pool->turn);
+    pthread_join(pool->leader, NULL);
+  }
+  mx_free(pool->mem, ((void **)pool)[-1]);
 }
 
 int mx_pool_threads(const mx_pool *pool) { return pool->threads; }
 
-/* Once per thread and pool. The process's first thread is the user's: it is left where it is. */
-static void bind_self(const mx_pool *pool, int worker) {
-  hwloc_obj_t unit;
+static void wait_for_workers(mx_pool *pool) {
+  unsigned s = atomic_fetch_and_explicit(&pool->state, ~(unsigned)OPEN, memory_order_acquire) & ~(unsigned)OPEN;
 
-  if (bound_for == pool->id) return;
-  bound_for = pool->id;
-  if (syscall(SYS_gettid) == getpid()) return;
-  unit = mx_host_machine_unit(pool->machine, worker);
-  if (unit != NULL) (void)hwloc_set_cpubind(pool->machine->topology, unit->cpuset, HWLOC_CPUBIND_THREAD);
-}
-
-static void work(job *j, int thread) {
-  for (;;) {
-    int64_t begin = atomic_fetch_add_explicit(&j->next, j->grain, memory_order_relaxed), end = begin + j->grain;
-
-    if (begin >= j->n_units) return;
-    j->fn(j->ctx, thread, begin, end < j->n_units ? end : j->n_units);
+  for (int i = 0; s != 0; i++) {
+    if (i < SPINS) pause_briefly();
+    else sleep_on(&pool->state, s);
+    s = atomic_load_explicit(&pool->state, memory_order_acquire);
   }
 }
 
 void mx_parallel_for(mx_pool *pool, int64_t n_units, int64_t grain, mx_unit_fn *fn, void *ctx) {
   int threads = n_units < pool->threads ? (int)n_units : pool->threads;
-  job j = {.n_units = n_units, .fn = fn, .ctx = ctx};
 
   if (n_units <= 0) return;
   if (threads <= 1) {
@@ -134,18 +207,15 @@ void mx_parallel_for(mx_pool *pool, int64_t n_units, int64_t grain, mx_unit_fn *
     return;
   }
   /* many small units: take several at once, but leave 16 turns a thread to even out */
-  j.grain = grain > 0 ? grain : n_units / (threads * 16);
-  if (j.grain < 1) j.grain = 1;
-  atomic_init(&j.next, 0);
-  HANDS_OVER(&j.fork);
-#pragma omp parallel num_threads(threads) default(none) shared(j, pool)
-  {
-    int me = omp_get_thread_num();
-
-    TAKES_OVER(&j.fork);
-    if (pool->bind) bind_self(pool, me);
-    work(&j, me);
-    HANDS_OVER(&j.join);
-  }
-  TAKES_OVER(&j.join);
+  pool->grain = grain > 0 ? grain : n_units / (threads * 16);
+  if (pool->grain < 1) pool->grain = 1;
+  pool->n_units = n_units;
+  pool->fn = fn;
+  pool->ctx = ctx;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->state, OPEN, memory_order_release);
+  atomic_fetch_add(&pool->turn, 1);
+  if (atomic_load(&pool->sleepers) > 0) wake_all(&pool->turn);
+  work(pool, 0);
+  wait_for_workers(pool);
 }
