@@ -2,8 +2,9 @@
  * Free space of the slabs: best fit, coalescing, O(log n).
  *
  * Layer: io. Threads: guarded by the spill store's lock.
- * Invariant: extents are disjoint and no two of one slab touch. As there is at most one free extent between two used
- * ones, n_used + n_slabs nodes are enough for any state: acquire and add reserve them, so that release cannot fail.
+ * Invariant: extents are disjoint and no two of one slab touch. As there is at most one free extent between
+ * two used ones, n_used + n_slabs nodes are enough for any state: acquire and add reserve them, so that
+ * release cannot fail.
  */
 #ifndef MX_IO_EXTENT_H
 #define MX_IO_EXTENT_H

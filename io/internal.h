@@ -1,12 +1,13 @@
 /*
- * What the files of io/ share: the store and its owner thread, open files, and the parts that transfers are cut into.
+ * What the files of io/ share: the store and its owner thread, open files, and the parts that transfers are
+ * cut into.
  *
- * A request (mx_io) becomes a transfer (mx_xfer), a transfer becomes parts of at most MX_PART_BYTES, and a ring
- * (io_uring, or a few threads) moves parts. Everything from the mailbox to the completion happens on the store's owner
- * thread, so transfers, parts and rings need no lock.
+ * A request (mx_io) becomes a transfer (mx_xfer), a transfer becomes parts of at most MX_PART_BYTES, and a
+ * ring (io_uring, or a few threads) moves parts. Everything from the mailbox to the completion happens on the
+ * store's owner thread, so transfers, parts and rings need no lock.
  *
- * Layer: io. May call: engine/{store,mem,status}.h, liburing, xxhash, the system. Nothing outside io/ includes it,
- * but its tests.
+ * Layer: io. May call: engine/{store,mem,status}.h, liburing, xxhash, the system. Nothing outside io/
+ * includes it, but its tests.
  */
 #ifndef MX_IO_INTERNAL_H
 #define MX_IO_INTERNAL_H
@@ -19,13 +20,18 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define MX_PART_BYTES ((size_t)4 << 20)  /* best of 256 KiB .. 16 MiB on NVMe (io/README.md) */
-#define MX_PART_DEPTH 32                 /* parts in flight */
-#define MX_PART_IOV 256                  /* memory runs of one part */
-#define MX_GAP_BYTES ((size_t)8 << 10)   /* a hole up to this long is read and thrown away rather than skipped */
+#define MX_PART_BYTES ((size_t)4 << 20) /* best of 256 KiB .. 16 MiB on NVMe (io/README.md) */
+#define MX_PART_DEPTH 32                /* parts in flight */
+#define MX_PART_IOV 256                 /* memory runs of one part */
+#define MX_GAP_BYTES                                                                                         \
+  ((size_t)8 << 10) /* a hole up to this long is read and thrown away rather than skipped */
 
-static inline int64_t mx_align_down(int64_t x) { return x & ~(int64_t)(MX_IO_ALIGN - 1); }
-static inline int64_t mx_align_up(int64_t x) { return mx_align_down(x + MX_IO_ALIGN - 1); }
+static inline int64_t mx_align_down(int64_t x) {
+  return x & ~(int64_t)(MX_IO_ALIGN - 1);
+}
+static inline int64_t mx_align_up(int64_t x) {
+  return mx_align_down(x + MX_IO_ALIGN - 1);
+}
 
 /* ---- things said once ----------------------------------------------------------------------------- */
 
@@ -44,27 +50,29 @@ void mx_io_say(mx_io_log *log, mx_said what, mars_log_level level, const char *f
 /* One file, opened twice where its file system takes O_DIRECT. */
 typedef struct mx_file {
   int fd;
-  int fd_direct;  /* -1: none */
+  int fd_direct; /* -1: none */
   /* the owner thread's own */
-  int fixed[2];   /* place in the ring's table of files for fd, fd_direct; -1: none */
-  bool refused;   /* a direct request met EINVAL: buffered from now on */
-  bool random;    /* the kernel has been told not to read ahead */
+  int fixed[2]; /* place in the ring's table of files for fd, fd_direct; -1: none */
+  bool refused; /* a direct request met EINVAL: buffered from now on */
+  bool random;  /* the kernel has been told not to read ahead */
   struct mx_file *next;
 } mx_file;
 
 typedef struct mx_io_store mx_io_store;
 
-/* A file of the descriptor fd (owned from here on, also on failure), NULL when there is no memory. Looks for O_DIRECT
-   unless the store goes without; `path` may be NULL. write: probe by writing (fd's first 4 KiB are then zeroed). */
+/* A file of the descriptor fd (owned from here on, also on failure), NULL when there is no memory. Looks for
+   O_DIRECT unless the store goes without; `path` may be NULL. write: probe by writing (fd's first 4 KiB are
+   then zeroed). */
 mx_file *mx_file_create(mx_io_store *store, int fd, int flags, const char *path, bool write);
-/* Close now; what the ring still knows of it is forgotten by the owner thread. NULL is fine. Any thread, nothing in
-   flight. */
+/* Close now; what the ring still knows of it is forgotten by the owner thread. NULL is fine. Any thread,
+   nothing in flight. */
 void mx_file_close(mx_io_store *store, mx_file *file);
-/* Whole read or write on the calling thread; 0, an errno, or -1: the file ends early. Counts as one read or write for
-   injected faults. */
+/* Whole read or write on the calling thread; 0, an errno, or -1: the file ends early. Counts as one read or
+   write for injected faults. */
 int mx_file_read(mx_io_store *store, int fd, void *buf, size_t bytes, int64_t offset);
 int mx_file_write(mx_io_store *store, int fd, const void *buf, size_t bytes, int64_t offset);
-/* Give fd `bytes` bytes of disk from byte 0 on, or only the length where the file system cannot. 0 or an errno. */
+/* Give fd `bytes` bytes of disk from byte 0 on, or only the length where the file system cannot. 0 or an
+ * errno. */
 int mx_file_reserve(mx_io_store *store, int fd, int64_t bytes);
 int mx_file_sync(mx_io_store *store, int fd);
 /* A nameless file in directory dir for reading and writing; *fd. 0 or an errno. */
@@ -82,11 +90,11 @@ typedef struct mx_part {
   mx_xfer *xfer;
   mx_file *file;
   bool write, direct;
-  int64_t begin;        /* file offset of the whole part */
-  size_t want, moved;   /* bytes that the whole part must move, and has moved */
-  int64_t offset;       /* of what is still to move */
-  size_t bytes;         /* asked for; may reach beyond the end of the file */
-  size_t need;          /* of these, must be there */
+  int64_t begin;      /* file offset of the whole part */
+  size_t want, moved; /* bytes that the whole part must move, and has moved */
+  int64_t offset;     /* of what is still to move */
+  size_t bytes;       /* asked for; may reach beyond the end of the file */
+  size_t need;        /* of these, must be there */
   int tries;
   int iov_first, n_iov; /* iov[iov_first .. n_iov) */
   ssize_t result;       /* the ring's answer: bytes moved or -errno */
@@ -126,17 +134,17 @@ int mx_ring_threads_create(const mx_ring_config *config, mx_ring **out);
 /* ---- transfers ------------------------------------------------------------------------------------ */
 
 struct mx_xfer {
-  mx_io *req;           /* NULL: free */
+  mx_io *req; /* NULL: free */
   mx_file *file;
-  bool write, issued;   /* issued: every part has been made */
-  bool hash_due;        /* spill write: on the store's list of those to hash */
-  int outstanding;      /* parts in flight */
+  bool write, issued; /* issued: every part has been made */
+  bool hash_due;      /* spill write: on the store's list of those to hash */
+  int outstanding;    /* parts in flight */
   /* contiguous: file bytes [at, end) are still to be cut; [lo, hi) of the whole moves directly */
   int64_t pos, at, end, lo, hi, need_end;
   /* rows */
   bool rows;
   int64_t row_left, run_bytes, run_done, row_offset, index[MARS_MAX_DIMS];
-  char *row_memory;     /* where the next byte of the current run goes */
+  char *row_memory; /* where the next byte of the current run goes */
   mx_xfer *next;
 };
 
@@ -154,11 +162,12 @@ void mx_xfer_finish(mx_io_store *store, mx_xfer *x);
 /* ---- spill ---------------------------------------------------------------------------------------- */
 
 typedef struct mx_spill mx_spill;
-mars_status mx_spill_create(mx_io_store *store, const mx_store_config *config, mx_spill **out, mars_error *err);
+mars_status mx_spill_create(mx_io_store *store, const mx_store_config *config, mx_spill **out,
+                            mars_error *err);
 void mx_spill_destroy(mx_io_store *store, mx_spill *spill); /* NULL is fine */
 /* Space for bytes (a multiple of MX_IO_ALIGN); fills dir, slab, offset, bytes. Any thread. */
 mars_status mx_spill_acquire(mx_spill *spill, int64_t bytes, mx_slot *slot, mars_error *err);
-void mx_spill_release(mx_spill *spill, mx_slot *slot); /* a zero slot is fine; the slot is zeroed */
+void mx_spill_release(mx_spill *spill, mx_slot *slot);        /* a zero slot is fine; the slot is zeroed */
 mx_file *mx_spill_file(mx_spill *spill, const mx_slot *slot); /* NULL: no such slab */
 const char *mx_spill_dir(mx_spill *spill, const mx_slot *slot);
 bool mx_spill_direct(mx_spill *spill);
@@ -179,16 +188,16 @@ struct mx_sink {
   atomic_int pending; /* writes that are queued or under way */
   mx_file *file;
   int64_t data_bytes;
-  bool named;         /* `temp` exists in the directory */
+  bool named; /* `temp` exists in the directory */
   char *path, *dir, *temp, *fn;
 };
-mars_status mx_source_open(mx_store *store, const char *fn, const char *path, mx_source_info *info, mx_source **out,
-                           mars_error *err);
+mars_status mx_source_open(mx_store *store, const char *fn, const char *path, mx_source_info *info,
+                           mx_source **out, mars_error *err);
 void mx_source_retain(mx_source *source);
 void mx_source_release(mx_source *source);
 size_t mx_source_phase(mx_source *source, int64_t offset);
-mars_status mx_sink_create(mx_store *store, const char *fn, const char *path, mars_dtype dtype, const mars_shape *shape,
-                           mx_sink **out, mars_error *err);
+mars_status mx_sink_create(mx_store *store, const char *fn, const char *path, mars_dtype dtype,
+                           const mars_shape *shape, mx_sink **out, mars_error *err);
 mars_status mx_sink_commit(mx_sink *sink, mars_error *err);
 void mx_sink_abort(mx_sink *sink);
 size_t mx_sink_phase(mx_sink *sink, int64_t offset);
@@ -201,11 +210,11 @@ struct mx_io_store {
   mx_io_log log;
   bool no_direct;
   mx_ring_config ring_config;
-  const char *backend;      /* asked for; NULL: best */
+  const char *backend; /* asked for; NULL: best */
   mx_spill *spill;
   char **dirs;
   int n_dirs;
-  atomic_bool direct;       /* some file moves directly */
+  atomic_bool direct; /* some file moves directly */
   /* injected faults */
   atomic_llong read_at, write_at;
   atomic_int fault;
@@ -213,7 +222,7 @@ struct mx_io_store {
   pthread_mutex_t lock;
   pthread_cond_t start;
   mx_io *inbox, **inbox_end;
-  mx_file *dead;            /* closed files that the ring may still know */
+  mx_file *dead; /* closed files that the ring may still know */
   bool asleep, stop, started;
   int start_error;
   /* the owner thread's own */
@@ -223,10 +232,12 @@ struct mx_io_store {
   mx_xfer *issuing;              /* the one transfer that is being cut into parts */
   mx_part *parts, *free_parts;
   mx_xfer *xfers, *free_xfers;
-  mx_xfer *hash;                 /* spill writes that have begun and are not hashed yet */
-  char *gap;                     /* where unwanted bytes between runs go, MX_GAP_BYTES for every part */
+  mx_xfer *hash; /* spill writes that have begun and are not hashed yet */
+  char *gap;     /* where unwanted bytes between runs go, MX_GAP_BYTES for every part */
 };
-static inline mx_io_store *mx_io_store_of(mx_store *store) { return (mx_io_store *)store; }
+static inline mx_io_store *mx_io_store_of(mx_store *store) {
+  return (mx_io_store *)store;
+}
 /* Whether this read (write) was chosen to fail: its errno, else 0. */
 int mx_io_fault(mx_io_store *store, bool write);
 

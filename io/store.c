@@ -1,8 +1,9 @@
 /*
- * The store: an actor. Callers put requests into its mailbox; its owner thread cuts them into parts, keeps the ring
- * full in the order of submission, and calls done.
+ * The store: an actor. Callers put requests into its mailbox; its owner thread cuts them into parts, keeps
+ * the ring full in the order of submission, and calls done.
  *
- * Faults are counted when a part is cut, so that "the n-th read" is the same one in every run with the same requests.
+ * Faults are counted when a part is cut, so that "the n-th read" is the same one in every run with the same
+ * requests.
  */
 #include "io/internal.h"
 
@@ -16,7 +17,8 @@
 #define N_XFERS (MX_PART_DEPTH + 2) /* those with parts in flight, and the one that is being cut */
 
 void mx_io_say(mx_io_log *log, mx_said what, mars_log_level level, const char *fmt, ...) {
-  if (atomic_fetch_or(&log->said, what) & what || !log->fn) return;
+  if (atomic_fetch_or(&log->said, what) & what || !log->fn)
+    return;
   char text[512];
   va_list args;
   va_start(args, fmt);
@@ -27,7 +29,8 @@ void mx_io_say(mx_io_log *log, mx_said what, mars_log_level level, const char *f
 
 int mx_io_fault(mx_io_store *store, bool write) {
   atomic_llong *at = write ? &store->write_at : &store->read_at;
-  if (atomic_load_explicit(at, memory_order_relaxed) < 0) return 0;
+  if (atomic_load_explicit(at, memory_order_relaxed) < 0)
+    return 0;
   return atomic_fetch_sub(at, 1) == 0 ? atomic_load(&store->fault) : 0;
 }
 
@@ -37,7 +40,8 @@ static void complete(mx_io_store *s, mx_xfer *x) {
   mx_io *req = x->req;
   if (x->hash_due) {
     mx_xfer **at = &s->hash;
-    while (*at != x) at = &(*at)->next;
+    while (*at != x)
+      at = &(*at)->next;
     *at = x->next;
     mx_xfer_hash(x);
   }
@@ -51,16 +55,19 @@ static void part_over(mx_io_store *s, mx_part *part) {
   mx_xfer *x = part->xfer;
   part->next = s->free_parts;
   s->free_parts = part;
-  if (--x->outstanding == 0 && x->issued) complete(s, x);
+  if (--x->outstanding == 0 && x->issued)
+    complete(s, x);
 }
 
 /* Begin the next waiting request; false: there is none that could begin. */
 static bool begin(mx_io_store *s) {
   mx_io *req = s->waiting;
   mx_xfer *x = s->free_xfers;
-  if (!req || !x) return false;
+  if (!req || !x)
+    return false;
   s->waiting = req->next;
-  if (!s->waiting) s->waiting_end = &s->waiting;
+  if (!s->waiting)
+    s->waiting_end = &s->waiting;
   s->free_xfers = x->next;
   if (mx_xfer_start(s, x, req) && req->kind == MX_IO_SPILL_WRITE) {
     x->hash_due = true;
@@ -79,7 +86,8 @@ static void issue(mx_io_store *s) {
     if (!mx_xfer_cut(s, x, part)) {
       x->issued = true;
       s->issuing = NULL;
-      if (!x->outstanding) complete(s, x);
+      if (!x->outstanding)
+        complete(s, x);
       continue;
     }
     s->free_parts = part->next;
@@ -89,7 +97,8 @@ static void issue(mx_io_store *s) {
       part->result = -fault;
       part->tries = INT32_MAX - 1; /* EINTR, EAGAIN: meant to be final */
       part->direct = false;
-      if (mx_xfer_take(s, part)) part_over(s, part);
+      if (mx_xfer_take(s, part))
+        part_over(s, part);
     } else {
       s->ring->ops->queue(s->ring, part);
     }
@@ -98,7 +107,8 @@ static void issue(mx_io_store *s) {
 
 /* Hash what is being written while the drive writes it. */
 static void hash_writes(mx_io_store *s) {
-  if (!s->hash) return;
+  if (!s->hash)
+    return;
   s->ring->ops->flush(s->ring);
   while (s->hash) {
     mx_xfer *x = s->hash;
@@ -120,7 +130,8 @@ static bool take_mail(mx_io_store *s) {
   mx_file *dead = s->dead;
   s->dead = NULL;
   bool idle = !s->waiting && !s->issuing, stop = s->stop;
-  for (int i = 0; idle && i < N_XFERS; i++) idle = !s->xfers[i].outstanding;
+  for (int i = 0; idle && i < N_XFERS; i++)
+    idle = !s->xfers[i].outstanding;
   s->asleep = true; /* whoever writes from here on wakes us */
   pthread_mutex_unlock(&s->lock);
   while (dead) {
@@ -168,7 +179,8 @@ static void *owner(void *arg) {
   s->started = true;
   pthread_cond_signal(&s->start);
   pthread_mutex_unlock(&s->lock);
-  if (error) return NULL;
+  if (error)
+    return NULL;
   serve(s);
   return NULL;
 }
@@ -187,11 +199,14 @@ static void store_info(mx_store *base, mx_store_info *out) {
 
 static void store_submit(mx_store *base, mx_io *const *reqs, int n) {
   mx_io_store *s = mx_io_store_of(base);
-  if (n < 1) return;
+  if (n < 1)
+    return;
   for (int i = 0; i < n; i++) {
     reqs[i]->next = i + 1 < n ? reqs[i + 1] : NULL;
-    if (reqs[i]->kind == MX_IO_SOURCE_READ) mx_source_retain(reqs[i]->source);
-    if (reqs[i]->kind == MX_IO_SINK_WRITE) atomic_fetch_add(&reqs[i]->sink->pending, 1);
+    if (reqs[i]->kind == MX_IO_SOURCE_READ)
+      mx_source_retain(reqs[i]->source);
+    if (reqs[i]->kind == MX_IO_SINK_WRITE)
+      atomic_fetch_add(&reqs[i]->sink->pending, 1);
   }
   pthread_mutex_lock(&s->lock);
   *s->inbox_end = reqs[0];
@@ -199,10 +214,13 @@ static void store_submit(mx_store *base, mx_io *const *reqs, int n) {
   bool wake = s->asleep;
   s->asleep = false;
   pthread_mutex_unlock(&s->lock);
-  if (wake) s->ring->ops->wake(s->ring);
+  if (wake)
+    s->ring->ops->wake(s->ring);
 }
 
-static void store_slot_free(mx_store *base, mx_slot *slot) { mx_spill_release(mx_io_store_of(base)->spill, slot); }
+static void store_slot_free(mx_store *base, mx_slot *slot) {
+  mx_spill_release(mx_io_store_of(base)->spill, slot);
+}
 
 static void store_inject(mx_store *base, int64_t read_at, int64_t write_at, int errnum) {
   mx_io_store *s = mx_io_store_of(base);
@@ -212,7 +230,8 @@ static void store_inject(mx_store *base, int64_t read_at, int64_t write_at, int 
 }
 
 static void stop_owner(mx_io_store *s) {
-  if (!s->started) return;
+  if (!s->started)
+    return;
   if (s->ring) {
     pthread_mutex_lock(&s->lock);
     s->stop = true;
@@ -224,7 +243,8 @@ static void stop_owner(mx_io_store *s) {
 
 static void store_destroy(mx_store *base) {
   mx_io_store *s = mx_io_store_of(base);
-  if (!s) return;
+  if (!s)
+    return;
   stop_owner(s);
   mx_mem *mem = s->mem;
   mx_spill_destroy(s, s->spill);
@@ -233,8 +253,10 @@ static void store_destroy(mx_store *base) {
     mx_free(mem, s->dead);
     s->dead = next;
   }
-  if (s->ring) s->ring->ops->destroy(s->ring);
-  for (int i = 0; s->dirs && i < s->n_dirs; i++) mx_free(mem, s->dirs[i]);
+  if (s->ring)
+    s->ring->ops->destroy(s->ring);
+  for (int i = 0; s->dirs && i < s->n_dirs; i++)
+    mx_free(mem, s->dirs[i]);
   mx_free(mem, s->dirs);
   mx_free(mem, s->parts);
   mx_free(mem, s->xfers);
@@ -264,9 +286,11 @@ static bool allocate(mx_io_store *s, const mx_store_config *config) {
   s->gap = mx_calloc(s->mem, MX_PART_DEPTH, MX_GAP_BYTES);
   s->n_dirs = config->n_spill_dirs > 0 && config->spill_dirs ? config->n_spill_dirs : 0;
   s->dirs = mx_calloc(s->mem, (size_t)s->n_dirs, sizeof *s->dirs);
-  if (!s->parts || !s->xfers || !s->gap || !s->dirs) return false;
+  if (!s->parts || !s->xfers || !s->gap || !s->dirs)
+    return false;
   for (int i = 0; i < s->n_dirs; i++)
-    if (!(s->dirs[i] = mx_strdup(s->mem, config->spill_dirs[i]))) return false;
+    if (!(s->dirs[i] = mx_strdup(s->mem, config->spill_dirs[i])))
+      return false;
   for (int i = MX_PART_DEPTH - 1; i >= 0; i--) {
     s->parts[i].next = s->free_parts;
     s->free_parts = &s->parts[i];
@@ -285,9 +309,11 @@ static int start_owner(mx_io_store *s) {
   pthread_sigmask(SIG_SETMASK, &all, &old);
   int error = pthread_create(&s->thread, NULL, owner, s);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  if (error) return error;
+  if (error)
+    return error;
   pthread_mutex_lock(&s->lock);
-  while (!s->started) pthread_cond_wait(&s->start, &s->lock);
+  while (!s->started)
+    pthread_cond_wait(&s->start, &s->lock);
   pthread_mutex_unlock(&s->lock);
   return s->start_error;
 }
@@ -299,12 +325,15 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
   mx_io_store *s = NULL;
 
   *out = NULL;
-  if (backend && !*backend) backend = NULL;
+  if (backend && !*backend)
+    backend = NULL;
   if (backend && strcmp(backend, "uring") && strcmp(backend, "threads"))
-    return mx_fail(err, MARS_E_ARG, "mars_session_create: io_backend '%s' is not known; use \"uring\" or \"threads\"",
+    return mx_fail(err, MARS_E_ARG,
+                   "mars_session_create: io_backend '%s' is not known; use \"uring\" or \"threads\"",
                    backend);
   s = mx_alloc(config->mem, sizeof *s);
-  if (!s) goto memory;
+  if (!s)
+    goto memory;
   s->base.ops = &ops;
   s->mem = config->mem;
   s->log.fn = config->log;
@@ -318,12 +347,15 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
   pthread_cond_init(&s->start, NULL);
   s->inbox_end = &s->inbox;
   s->waiting_end = &s->waiting;
-  if (!allocate(s, config)) goto memory;
+  if (!allocate(s, config))
+    goto memory;
   MX_TRY(mx_spill_create(s, config, &s->spill, err));
   error = start_owner(s);
-  if (error < 0) goto memory;
+  if (error < 0)
+    goto memory;
   if (error) {
-    st = mx_fail_errno(err, MARS_E_IO, error, "mars_session_create: cannot start the thread for input and output");
+    st = mx_fail_errno(err, MARS_E_IO, error,
+                       "mars_session_create: cannot start the thread for input and output");
     goto done;
   }
   *out = &s->base;
@@ -333,6 +365,7 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
 memory:
   st = mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the store");
 done:
-  if (s) store_destroy(&s->base);
+  if (s)
+    store_destroy(&s->base);
   return st;
 }

@@ -15,13 +15,15 @@ struct Dtype {
   mars_dtype dtype;
   size_t bytes, scalar;
 };
-const Dtype kDtypes[] = {{"b1", MARS_BOOL, 1, 1}, {"i1", MARS_I8, 1, 1},  {"i2", MARS_I16, 2, 2}, {"i4", MARS_I32, 4, 4},
-                         {"i8", MARS_I64, 8, 8},  {"u1", MARS_U8, 1, 1},  {"u2", MARS_U16, 2, 2}, {"u4", MARS_U32, 4, 4},
-                         {"u8", MARS_U64, 8, 8},  {"f2", MARS_F16, 2, 2}, {"f4", MARS_F32, 4, 4}, {"f8", MARS_F64, 8, 8},
+const Dtype kDtypes[] = {{"b1", MARS_BOOL, 1, 1}, {"i1", MARS_I8, 1, 1},    {"i2", MARS_I16, 2, 2},
+                         {"i4", MARS_I32, 4, 4},  {"i8", MARS_I64, 8, 8},   {"u1", MARS_U8, 1, 1},
+                         {"u2", MARS_U16, 2, 2},  {"u4", MARS_U32, 4, 4},   {"u8", MARS_U64, 8, 8},
+                         {"f2", MARS_F16, 2, 2},  {"f4", MARS_F32, 4, 4},   {"f8", MARS_F64, 8, 8},
                          {"c8", MARS_C64, 8, 4},  {"c16", MARS_C128, 16, 8}};
 
 std::string dict(const std::string &descr, bool fortran, const std::string &shape) {
-  return "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
+  return "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") +
+         ", 'shape': " + shape + ", }";
 }
 
 mars_status parse(const std::string &header, shim_info *info, mars_error *err) {
@@ -40,7 +42,8 @@ TEST_P(Npy, ReadsEveryDtypeOrderEndianAndVersion) {
     for (char order : {'<', '>', '|', '='})
       for (int version : {1, 2, 3})
         for (bool fortran : {false, true}) {
-          std::string what = order + std::string(d.code) + " v" + std::to_string(version) + (fortran ? " F" : " C");
+          std::string what =
+              order + std::string(d.code) + " v" + std::to_string(version) + (fortran ? " F" : " C");
           size_t n = 35 * 41;
           std::vector<char> data = random_bytes(n * d.bytes, 11);
           std::string path = dir / "x.npy";
@@ -58,9 +61,11 @@ TEST_P(Npy, ReadsEveryDtypeOrderEndianAndVersion) {
           EXPECT_EQ(info.swap, order == '>' && d.bytes > 1) << what;
           std::vector<char> got, want = data;
           if (info.swap)
-            for (size_t i = 0; i < want.size(); i += d.scalar) std::reverse(&want[i], &want[i] + d.scalar);
+            for (size_t i = 0; i < want.size(); i += d.scalar)
+              std::reverse(&want[i], &want[i] + d.scalar);
           if (d.dtype == MARS_BOOL)
-            for (char &c : want) c = c != 0;
+            for (char &c : want)
+              c = c != 0;
           ASSERT_EQ(read_range(store, f, 0, data.size(), got, &err), MARS_OK) << what << err.message;
           EXPECT_EQ(got, want) << what;
           size_t from = 7 * d.bytes, bytes = 613 * d.bytes;
@@ -81,7 +86,10 @@ TEST(NpyHeader, AcceptsWhatPythonAccepts) {
       {"{'descr': '<f8', 'fortran_order': True, 'shape': (), }", MARS_F64, {}, false},
       {"{'descr': '<f8', 'fortran_order': True, 'shape': (5,), }", MARS_F64, {5}, false},
       {"{\"shape\":(2,3),\"descr\":\"<i4\",\"fortran_order\":False}", MARS_I32, {2, 3}, false},
-      {"  { 'fortran_order' : True , 'shape' : ( 2 , 3 , 4 , ) , 'descr' : '=u2' , }  \n", MARS_U16, {4, 3, 2}, true},
+      {"  { 'fortran_order' : True , 'shape' : ( 2 , 3 , 4 , ) , 'descr' : '=u2' , }  \n",
+       MARS_U16,
+       {4, 3, 2},
+       true},
       {"{'descr': '?', 'fortran_order': False, 'shape': (0, 7)}", MARS_BOOL, {0, 7}, false},
       {"{'descr': 'f4', 'fortran_order': False, 'shape': (3L, 4L)}", MARS_F32, {3, 4}, false},
       {"{'descr': '|u1', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2)}",
@@ -123,7 +131,8 @@ const Bad kBad[] = {
     {"{'descr' '<f8', 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "':'"},
     {"{'descr': '<f8', 'shape': (3,)}", MARS_E_FORMAT, "'fortran_order' is missing"},
     {"{'descr': '<f8', 'fortran_order': False}", MARS_E_FORMAT, "'shape' is missing"},
-    {"{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "is there twice"},
+    {"{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT,
+     "is there twice"},
     {"{'descr': '<f8', 'fortran_order': False, 'shape': (3,), 'x': 1}", MARS_E_FORMAT, "'x' is not known"},
     {"{1: '<f8'}", MARS_E_FORMAT, "a key"},
     {"{'descr': '<f8', 'fortran_order': 0, 'shape': (3,)}", MARS_E_FORMAT, "True or False"},
@@ -143,8 +152,10 @@ const Bad kBad[] = {
     {"{'descr': '<f8', 'fortran_order': False, 'shape': ((3,),)}", MARS_E_FORMAT, "an extent"},
     {"{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}", MARS_E_FORMAT, "an extent"},
     {"{'descr': '<f8', 'fortran_order': False, 'shape': (9223372036854775808,)}", MARS_E_OVERFLOW, "64 bits"},
-    {"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999999999999,)}", MARS_E_OVERFLOW, "64 bits"},
-    {"{'descr': '<f8', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)}", MARS_E_SHAPE, "16 dim"},
+    {"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999999999999,)}", MARS_E_OVERFLOW,
+     "64 bits"},
+    {"{'descr': '<f8', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)}", MARS_E_SHAPE,
+     "16 dim"},
     {"{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", MARS_E_DTYPE, "pickles"},
     {"{'descr': 'O', 'fortran_order': False, 'shape': (3,)}", MARS_E_DTYPE, "pickles"},
     {"{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (3,)}", MARS_E_DTYPE, "structured"},
@@ -167,7 +178,8 @@ const Bad kBad[] = {
     {"{'descr': 'float64', 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "no dtype"},
     {"{'descr': '\\x3cf8', 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "end of the string"},
     {"{'descr': 8, 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "the dtype as a string"},
-    {"{'descr': __import__('os').system('true'), 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT, "string"},
+    {"{'descr': __import__('os').system('true'), 'fortran_order': False, 'shape': (3,)}", MARS_E_FORMAT,
+     "string"},
 };
 
 TEST(NpyHeader, RefusesWhatIsMalformed) {
@@ -186,7 +198,8 @@ TEST(NpyHeader, RefusesPrefixesThatLie) {
   shim_info info;
   mars_error err;
   ASSERT_EQ(parse(good, &info, &err), MARS_OK);
-  for (size_t n = 0; n < good.size(); n++) EXPECT_EQ(parse(good.substr(0, n), &info, &err), MARS_E_FORMAT) << n;
+  for (size_t n = 0; n < good.size(); n++)
+    EXPECT_EQ(parse(good.substr(0, n), &info, &err), MARS_E_FORMAT) << n;
   for (int version : {0, 4, 255}) {
     std::string bad = good;
     bad[6] = (char)version;
@@ -211,12 +224,21 @@ TEST(NpyHeader, RandomMutationsNeverConfuseIt) {
     for (int i = 0; i < edits; i++) {
       size_t at = rng() % h.size();
       switch (rng() % 4) {
-      case 0: h[at] = (char)rng(); break;
-      case 1: h.erase(at, 1 + rng() % 5); break;
-      case 2: h.insert(at, std::string(1 + rng() % 5, "{}()',:0 9LTrue<f8\\"[rng() % 19])); break;
-      default: h[at] = "{}()',:0 9LTrue<f8\\"[rng() % 19]; break;
+      case 0:
+        h[at] = (char)rng();
+        break;
+      case 1:
+        h.erase(at, 1 + rng() % 5);
+        break;
+      case 2:
+        h.insert(at, std::string(1 + rng() % 5, "{}()',:0 9LTrue<f8\\"[rng() % 19]));
+        break;
+      default:
+        h[at] = "{}()',:0 9LTrue<f8\\"[rng() % 19];
+        break;
       }
-      if (h.empty()) h = "x";
+      if (h.empty())
+        h = "x";
     }
     shim_info info = {};
     mars_error err;
@@ -227,7 +249,8 @@ TEST(NpyHeader, RandomMutationsNeverConfuseIt) {
       ASSERT_LT(info.dtype, MARS_DTYPE_COUNT);
       ASSERT_GE(info.shape.ndim, 0);
       ASSERT_LE(info.shape.ndim, MARS_MAX_DIMS);
-      for (int i = 0; i < info.shape.ndim; i++) ASSERT_GE(info.shape.dims[i], 0);
+      for (int i = 0; i < info.shape.ndim; i++)
+        ASSERT_GE(info.shape.dims[i], 0);
     } else {
       ASSERT_NE(err.message[0], '\0');
     }
@@ -240,7 +263,8 @@ mars_status open_file(Store &s, const std::string &path, mars_error *err) {
   mx_source *f = nullptr;
   *err = {};
   mars_status st = shim_source_open(s, path.c_str(), &info, &f, err);
-  if (st == MARS_OK) shim_source_release(s, f);
+  if (st == MARS_OK)
+    shim_source_release(s, f);
   EXPECT_TRUE(st == MARS_OK || f == nullptr);
   return st;
 }
@@ -305,7 +329,8 @@ TEST_P(Npy, AShrinkingFileIsToldWithPathAndBytes) {
   ASSERT_EQ(shim_source_open(store, path.c_str(), &info, &f, &err), MARS_OK) << err.message;
   ASSERT_EQ(truncate(path.c_str(), 1000000), 0);
   std::vector<char> got;
-  ASSERT_EQ(read_range(store, f, 0, 100000, got, &err), MARS_OK) << err.message; /* what is there can be read */
+  ASSERT_EQ(read_range(store, f, 0, 100000, got, &err), MARS_OK)
+      << err.message; /* what is there can be read */
   EXPECT_TRUE(std::equal(got.begin(), got.end(), data.begin()));
   EXPECT_EQ(read_range(store, f, 900000, 200000, got, &err), MARS_E_IO);
   EXPECT_NE(std::string(err.message).find("became shorter"), std::string::npos) << err.message;
@@ -319,7 +344,8 @@ TEST(NpySwap, ReversesEveryScalarOfEveryLength) {
   for (const Dtype &d : kDtypes)
     for (size_t n : {0, 1, 2, 3, 7, 8, 31, 100}) {
       std::vector<char> v = random_bytes(n * d.bytes + 1, 9), want = v; /* +1: also from an odd address */
-      for (size_t i = 1; i < v.size(); i += d.scalar) std::reverse(&want[i], &want[i] + d.scalar);
+      for (size_t i = 1; i < v.size(); i += d.scalar)
+        std::reverse(&want[i], &want[i] + d.scalar);
       shim_npy_swap(v.data() + 1, n * d.bytes, d.dtype);
       EXPECT_EQ(v, want) << d.code << " " << n;
     }

@@ -72,11 +72,12 @@ void shim_run(shim_store *s, shim_io *reqs, int n); /* submits all at once, wait
 /* Submits all and closes the store at once; live allocations afterwards, as shim_store_close. */
 long long shim_run_and_close(shim_store *s, shim_io *reqs, int n);
 void shim_slot_free(shim_store *s, shim_slot *slot);
-mars_status shim_source_open(shim_store *s, const char *path, shim_info *info, mx_source **out, mars_error *err);
+mars_status shim_source_open(shim_store *s, const char *path, shim_info *info, mx_source **out,
+                             mars_error *err);
 void shim_source_release(shim_store *s, mx_source *source);
 size_t shim_source_phase(shim_store *s, mx_source *source, int64_t offset);
-mars_status shim_sink_create(shim_store *s, const char *path, mars_dtype dtype, const mars_shape *shape, mx_sink **out,
-                             mars_error *err);
+mars_status shim_sink_create(shim_store *s, const char *path, mars_dtype dtype, const mars_shape *shape,
+                             mx_sink **out, mars_error *err);
 mars_status shim_sink_commit(shim_store *s, mx_sink *sink, mars_error *err);
 void shim_sink_abort(shim_store *s, mx_sink *sink);
 size_t shim_sink_phase(shim_store *s, mx_sink *sink, int64_t offset);

@@ -22,7 +22,9 @@ protected:
 };
 INSTANTIATE_TEST_SUITE_P(Modes, StoreTest, testing::ValuesIn(kModes), mode_name);
 
-size_t rounded(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+size_t rounded(size_t n) {
+  return (n + kAlign - 1) / kAlign * kAlign;
+}
 
 shim_io spill_io(int kind, shim_slot *slot, uint64_t tag, char *buf, size_t phase, size_t bytes) {
   shim_io io = {};
@@ -79,7 +81,8 @@ TEST_P(StoreTest, SpilledChunksComeBack) {
       used += rounded(c.phase + c.data.size());
     }
     shim_run(store, ios.data(), (int)ios.size());
-    for (shim_io &io : ios) ASSERT_EQ(io.status, MARS_OK) << io.err.message;
+    for (shim_io &io : ios)
+      ASSERT_EQ(io.status, MARS_OK) << io.err.message;
     EXPECT_EQ(shim_store_spill_used(store), used);
     store.rewind();
     for (size_t i = 0; i < chunks.size(); i++) {
@@ -92,13 +95,16 @@ TEST_P(StoreTest, SpilledChunksComeBack) {
     for (shim_io &io : ios) {
       ASSERT_EQ(io.status, MARS_OK) << io.err.message;
       for (Chunk &c : chunks) {
-        if (io.slot != &c.slot) continue;
+        if (io.slot != &c.slot)
+          continue;
         ASSERT_EQ(memcmp(io.buf + io.phase, c.data.data(), c.data.size()), 0);
       }
     }
-    for (size_t i = 0; i < chunks.size(); i += 2) shim_slot_free(store, &chunks[i].slot);
+    for (size_t i = 0; i < chunks.size(); i += 2)
+      shim_slot_free(store, &chunks[i].slot);
     EXPECT_GT(shim_store_spill_used(store), 0u);
-    for (Chunk &c : chunks) shim_slot_free(store, &c.slot); /* a freed one is zero: nothing happens */
+    for (Chunk &c : chunks)
+      shim_slot_free(store, &c.slot); /* a freed one is zero: nothing happens */
     EXPECT_EQ(shim_store_spill_used(store), 0u);
   }
   EXPECT_EQ(dir.files().size(), 0u) << "slabs have no names";
@@ -114,7 +120,8 @@ TEST_P(StoreTest, FreedSpaceIsUsedAgain) {
     shim_run(store, &io, 1);
     ASSERT_EQ(io.status, MARS_OK) << io.err.message;
     shim_slot_free(store, &slot);
-    if (i == 0) fds = deleted_fds(dir.path).size();
+    if (i == 0)
+      fds = deleted_fds(dir.path).size();
   }
   EXPECT_EQ(deleted_fds(dir.path).size(), fds);
 }
@@ -143,7 +150,8 @@ TEST_P(StoreTest, DamageIsSeen) {
   io.tag = 0xabce; /* another generation of the chunk */
   shim_run(store, &io, 1);
   EXPECT_EQ(io.status, MARS_E_CHECKSUM);
-  EXPECT_NE(std::string(io.err.message).find("holds chunk abcd, not abce"), std::string::npos) << io.err.message;
+  EXPECT_NE(std::string(io.err.message).find("holds chunk abcd, not abce"), std::string::npos)
+      << io.err.message;
   shim_slot_free(store, &slot);
 }
 
@@ -152,7 +160,8 @@ TEST_P(StoreTest, DirectoriesAreStriped) {
   Store store(options({dir.path, other.path}));
   shim_slot slots[8] = {};
   std::vector<shim_io> ios;
-  for (shim_slot &s : slots) ios.push_back(spill_io(SHIM_SPILL, &s, 7, store.buffer(kMiB), 0, kMiB));
+  for (shim_slot &s : slots)
+    ios.push_back(spill_io(SHIM_SPILL, &s, 7, store.buffer(kMiB), 0, kMiB));
   shim_run(store, ios.data(), 8);
   int count[3] = {};
   for (int i = 0; i < 8; i++) {
@@ -164,7 +173,8 @@ TEST_P(StoreTest, DirectoriesAreStriped) {
   EXPECT_EQ(count[2], 4);
   EXPECT_FALSE(deleted_fds(dir.path).empty());
   EXPECT_FALSE(deleted_fds(other.path).empty());
-  for (shim_slot &s : slots) shim_slot_free(store, &s);
+  for (shim_slot &s : slots)
+    shim_slot_free(store, &s);
 }
 
 TEST_P(StoreTest, SpillBudgetIsKept) {
@@ -173,16 +183,20 @@ TEST_P(StoreTest, SpillBudgetIsKept) {
   Store store(o);
   shim_slot slots[4] = {};
   std::vector<shim_io> ios;
-  for (shim_slot &s : slots) ios.push_back(spill_io(SHIM_SPILL, &s, 7, store.buffer(kMiB), 0, kMiB));
+  for (shim_slot &s : slots)
+    ios.push_back(spill_io(SHIM_SPILL, &s, 7, store.buffer(kMiB), 0, kMiB));
   shim_run(store, ios.data(), 4);
-  for (int i = 0; i < 3; i++) EXPECT_EQ(ios[(size_t)i].status, MARS_OK) << ios[(size_t)i].err.message;
+  for (int i = 0; i < 3; i++)
+    EXPECT_EQ(ios[(size_t)i].status, MARS_OK) << ios[(size_t)i].err.message;
   EXPECT_EQ(ios[3].status, MARS_E_BUDGET);
-  EXPECT_NE(std::string(ios[3].err.message).find("at least 4194304"), std::string::npos) << ios[3].err.message;
+  EXPECT_NE(std::string(ios[3].err.message).find("at least 4194304"), std::string::npos)
+      << ios[3].err.message;
   EXPECT_EQ(slots[3].dir, 0);
   shim_slot_free(store, &slots[1]);
   shim_run(store, &ios[3], 1);
   EXPECT_EQ(ios[3].status, MARS_OK) << ios[3].err.message;
-  for (shim_slot &s : slots) shim_slot_free(store, &s);
+  for (shim_slot &s : slots)
+    shim_slot_free(store, &s);
 }
 
 TEST_P(StoreTest, WithoutADirectoryNothingIsSpilled) {
@@ -234,7 +248,8 @@ shim_io sink_io(Store &s, mx_sink *f, int64_t offset, const char *data, size_t b
   return io;
 }
 
-const char kHeader[] = "\x93NUMPY\x01\x00\xf6\x0f{'descr': '<f8', 'fortran_order': False, 'shape': (3, 333333), } ";
+const char kHeader[] =
+    "\x93NUMPY\x01\x00\xf6\x0f{'descr': '<f8', 'fortran_order': False, 'shape': (3, 333333), } ";
 
 TEST_P(StoreTest, SinkChunksMayBeWrittenInAnyOrder) {
   std::mt19937 rng(5);
@@ -254,7 +269,8 @@ TEST_P(StoreTest, SinkChunksMayBeWrittenInAnyOrder) {
     }
     std::shuffle(ios.begin(), ios.end(), rng);
     shim_run(store, ios.data(), (int)ios.size());
-    for (shim_io &io : ios) ASSERT_EQ(io.status, MARS_OK) << io.err.message;
+    for (shim_io &io : ios)
+      ASSERT_EQ(io.status, MARS_OK) << io.err.message;
     ASSERT_EQ(shim_sink_commit(store, f, &err), MARS_OK) << err.message;
     std::vector<char> got = read_file(path);
     ASSERT_EQ(got.size(), 4096 + data.size());
@@ -294,7 +310,8 @@ TEST_P(StoreTest, HeadersOfEveryDtypeAndShape) {
     ASSERT_EQ(shim_sink_commit(store, f, &err), MARS_OK) << err.message;
     std::vector<char> got = read_file(path);
     size_t n = mars_dtype_bytes(c.dtype);
-    for (int i = 0; i < c.shape.ndim; i++) n *= (size_t)c.shape.dims[i];
+    for (int i = 0; i < c.shape.ndim; i++)
+      n *= (size_t)c.shape.dims[i];
     ASSERT_EQ(got.size(), 4096 + n);
     EXPECT_EQ(std::string(&got[10], strlen(c.dict)), c.dict);
     shim_info info;
@@ -305,7 +322,8 @@ TEST_P(StoreTest, HeadersOfEveryDtypeAndShape) {
   }
 }
 
-mars_status create_sink(Store &store, const std::string &path, mars_dtype dtype, mars_shape shape, mars_error *err) {
+mars_status create_sink(Store &store, const std::string &path, mars_dtype dtype, mars_shape shape,
+                        mars_error *err) {
   mx_sink *f = nullptr;
   *err = {};
   mars_status st = shim_sink_create(store, path.c_str(), dtype, &shape, &f, err);
@@ -326,7 +344,8 @@ TEST_P(StoreTest, SinkRefusesWhatItCannotWrite) {
   EXPECT_EQ(create_sink(store, dir.path, MARS_F32, shape, &err), MARS_E_IO);
   EXPECT_EQ(err.code, EISDIR);
   EXPECT_EQ(create_sink(store, dir.path + "/", MARS_F32, shape, &err), MARS_E_IO);
-  EXPECT_EQ(create_sink(store, "/dev/null", MARS_F32, shape, &err), MARS_E_IO); /* never replaced by a rename */
+  EXPECT_EQ(create_sink(store, "/dev/null", MARS_F32, shape, &err),
+            MARS_E_IO); /* never replaced by a rename */
   EXPECT_EQ(create_sink(store, "/proc/x.npy", MARS_F32, shape, &err), MARS_E_IO);
   EXPECT_EQ(create_sink(store, "", MARS_F32, shape, &err), MARS_E_ARG);
   EXPECT_EQ(create_sink(store, dir / std::string(5000, 'a'), MARS_F32, shape, &err), MARS_E_IO);
@@ -367,7 +386,8 @@ TEST_P(StoreTest, TransfersOutsideOfAFileAreRefused) {
   mars_error err = {};
   mars_shape shape = {1, {1000}};
   mx_sink *f = nullptr;
-  ASSERT_EQ(shim_sink_create(store, (dir / "x.npy").c_str(), MARS_I8, &shape, &f, &err), MARS_OK) << err.message;
+  ASSERT_EQ(shim_sink_create(store, (dir / "x.npy").c_str(), MARS_I8, &shape, &f, &err), MARS_OK)
+      << err.message;
   std::vector<char> data(2000);
   struct {
     int64_t offset;
@@ -395,26 +415,30 @@ struct Region {
 };
 
 // Runs of a region of a C-order array, and what they should hold.
-void runs_of(const Region &r, int64_t *first, std::vector<int64_t> *extent, std::vector<int64_t> *step, size_t *run) {
+void runs_of(const Region &r, int64_t *first, std::vector<int64_t> *extent, std::vector<int64_t> *step,
+             size_t *run) {
   int nd = (int)r.shape.size();
   std::vector<int64_t> stride((size_t)nd, (int64_t)r.elem);
-  for (int i = nd - 2; i >= 0; i--) stride[(size_t)i] = stride[(size_t)i + 1] * r.shape[(size_t)i + 1];
+  for (int i = nd - 2; i >= 0; i--)
+    stride[(size_t)i] = stride[(size_t)i + 1] * r.shape[(size_t)i + 1];
   *first = 0;
-  for (int i = 0; i < nd; i++) *first += r.start[(size_t)i] * stride[(size_t)i];
+  for (int i = 0; i < nd; i++)
+    *first += r.start[(size_t)i] * stride[(size_t)i];
   extent->assign(r.extent.begin(), r.extent.end() - 1);
   step->clear();
-  for (int i = 0; i + 1 < nd; i++) step->push_back(stride[(size_t)i] * r.step[(size_t)i]);
+  for (int i = 0; i + 1 < nd; i++)
+    step->push_back(stride[(size_t)i] * r.step[(size_t)i]);
   *run = (size_t)r.extent.back() * r.elem;
 }
 
 const Region kRegions[] = {
-    {8, {100, 1000}, {3, 5}, {90, 900}, {1, 1}},                 // small holes
-    {8, {100, 4000}, {3, 5}, {90, 100}, {1, 1}},                 // large holes
-    {8, {2000, 500}, {1999, 0}, {1000, 1}, {-2, 1}},             // one element a run, backwards
-    {1, {300, 300}, {0, 0}, {300, 300}, {1, 1}},                 // no holes at all
-    {4, {30, 40, 500}, {29, 2, 3}, {10, 30, 450}, {-3, 1, 1}},   // three axes
-    {16, {3, 400000}, {0, 1}, {3, 399998}, {1, 1}},              // runs longer than a part
-    {4, {700, 1500}, {0, 100}, {700, 700}, {1, 1}},              // more runs than a part has places
+    {8, {100, 1000}, {3, 5}, {90, 900}, {1, 1}},               // small holes
+    {8, {100, 4000}, {3, 5}, {90, 100}, {1, 1}},               // large holes
+    {8, {2000, 500}, {1999, 0}, {1000, 1}, {-2, 1}},           // one element a run, backwards
+    {1, {300, 300}, {0, 0}, {300, 300}, {1, 1}},               // no holes at all
+    {4, {30, 40, 500}, {29, 2, 3}, {10, 30, 450}, {-3, 1, 1}}, // three axes
+    {16, {3, 400000}, {0, 1}, {3, 399998}, {1, 1}},            // runs longer than a part
+    {4, {700, 1500}, {0, 100}, {700, 700}, {1, 1}},            // more runs than a part has places
     {2, {50, 20, 10, 8}, {49, 19, 1, 2}, {25, 10, 4, 5}, {-2, -2, 2, 1}},
 };
 
@@ -427,11 +451,17 @@ TEST_P(StoreTest, RowsAreReadInto) {
       total *= (size_t)d;
       text += std::to_string(d) + ",";
     }
-    const char *code = r.elem == 16 ? "c16" : r.elem == 8 ? "f8" : r.elem == 4 ? "f4" : r.elem == 2 ? "i2" : "i1";
+    const char *code = r.elem == 16  ? "c16"
+                       : r.elem == 8 ? "f8"
+                       : r.elem == 4 ? "f4"
+                       : r.elem == 2 ? "i2"
+                                     : "i1";
     std::vector<char> data = random_bytes(total, 8);
     std::string path = dir / "rows.npy";
-    write_file(path, npy_header("{'descr': '<" + std::string(code) + "', 'fortran_order': False, 'shape': " + text + ")}"),
-               data);
+    write_file(
+        path,
+        npy_header("{'descr': '<" + std::string(code) + "', 'fortran_order': False, 'shape': " + text + ")}"),
+        data);
     mars_error err = {};
     shim_info info;
     mx_source *f = nullptr;
@@ -443,7 +473,8 @@ TEST_P(StoreTest, RowsAreReadInto) {
     io.kind = SHIM_READ;
     io.source = f;
     io.rows = 1;
-    for (int64_t e : extent) io.rows *= e;
+    for (int64_t e : extent)
+      io.rows *= e;
     io.bytes = run * (size_t)io.rows;
     io.row_ndim = (int)extent.size();
     io.row_extent = extent.data();
@@ -457,10 +488,12 @@ TEST_P(StoreTest, RowsAreReadInto) {
     std::vector<int64_t> index(extent.size(), 0);
     for (int64_t k = 0; k < io.rows; k++) {
       int64_t at = io.offset;
-      for (size_t i = 0; i < index.size(); i++) at += index[i] * step[i];
+      for (size_t i = 0; i < index.size(); i++)
+        at += index[i] * step[i];
       ASSERT_EQ(memcmp(io.buf + io.phase + (size_t)k * run, &data[(size_t)at], run), 0) << "run " << k;
       for (size_t i = index.size(); i-- > 0;) {
-        if (++index[i] < extent[i]) break;
+        if (++index[i] < extent[i])
+          break;
         index[i] = 0;
       }
     }
@@ -506,7 +539,8 @@ TEST_P(StoreTest, RowsAreWrittenOutOf) {
     }
   std::shuffle(ios.begin(), ios.end(), std::mt19937(2));
   shim_run(store, ios.data(), (int)ios.size());
-  for (shim_io &io : ios) ASSERT_EQ(io.status, MARS_OK) << io.err.message;
+  for (shim_io &io : ios)
+    ASSERT_EQ(io.status, MARS_OK) << io.err.message;
   ASSERT_EQ(shim_sink_commit(store, f, &err), MARS_OK) << err.message;
   std::vector<char> got = read_file(path);
   ASSERT_EQ(got.size(), 4096 + data.size());
@@ -532,13 +566,15 @@ TEST_P(StoreTest, ClosingWaitsForWhatIsQueued) {
   }
 }
 
-// ---- many threads -------------------------------------------------------------------------------------------
+// ---- many threads
+// -------------------------------------------------------------------------------------------
 
 TEST_P(StoreTest, ThreadsMaySubmitAndFreeAtTheSameTime) {
   Store store(options({dir.path}, 128 * kMiB));
   std::vector<std::thread> threads;
   std::vector<char *> bufs;
-  for (int i = 0; i < 4; i++) bufs.push_back(store.buffer(8 * 300000 + 8 * kAlign));
+  for (int i = 0; i < 4; i++)
+    bufs.push_back(store.buffer(8 * 300000 + 8 * kAlign));
   std::atomic<int> wrong{0};
   for (int t = 0; t < 4; t++)
     threads.emplace_back([&, t] {
@@ -561,12 +597,14 @@ TEST_P(StoreTest, ThreadsMaySubmitAndFreeAtTheSameTime) {
         }
         shim_run(store, ios.data(), 8);
         for (int i = 0; i < 8; i++) {
-          wrong += ios[(size_t)i].status != MARS_OK || memcmp(ios[(size_t)i].buf, data[(size_t)i].data(), data[(size_t)i].size());
+          wrong += ios[(size_t)i].status != MARS_OK ||
+                   memcmp(ios[(size_t)i].buf, data[(size_t)i].data(), data[(size_t)i].size());
           shim_slot_free(store, &slots[i]);
         }
       }
     });
-  for (std::thread &t : threads) t.join();
+  for (std::thread &t : threads)
+    t.join();
   EXPECT_EQ(wrong.load(), 0);
   EXPECT_EQ(shim_store_spill_used(store), 0u);
 }

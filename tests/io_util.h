@@ -1,5 +1,6 @@
 /*
- * Shared by the tests of io/: a store in a temporary directory, transfers that lay out their buffers, npy files by hand.
+ * Shared by the tests of io/: a store in a temporary directory, transfers that lay out their buffers, npy
+ * files by hand.
  */
 #ifndef TESTS_IO_UTIL_H
 #define TESTS_IO_UTIL_H
@@ -62,7 +63,8 @@ int open_fds();
 std::vector<std::string> deleted_fds(const std::string &dir);
 
 // Read (write) one range of the file's data, with a buffer made for it; MARS_OK and data on success.
-mars_status read_range(Store &s, mx_source *f, int64_t offset, size_t bytes, std::vector<char> &out, mars_error *err);
+mars_status read_range(Store &s, mx_source *f, int64_t offset, size_t bytes, std::vector<char> &out,
+                       mars_error *err);
 
 } // namespace io
 #endif
