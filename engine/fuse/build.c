@@ -228,7 +228,9 @@ static int32_t emit_op(builder *b, mx_node *node, const mx_access *a) {
 
 static int32_t build_new(builder *b, mx_node *node, const mx_access *a) {
   mx_finfo *fi = mx_finfo_of(b->f, node);
-  if (fi->value >= 0 && (fi->hard || mx_node_is_leaf(node) || node->op == MX_OP_CONCAT))
+  /* a constant that is stored for a join is no load for its other readers */
+  bool constant = node->op == MX_OP_CONST && !node->value;
+  if (!constant && fi->value >= 0 && (fi->hard || mx_node_is_leaf(node) || node->op == MX_OP_CONCAT))
     return emit_load(b, node, a, fi->value);
   mx_access next;
   switch (node->op) {
