@@ -155,7 +155,11 @@ static mx_node *scan_node(mx_build *b, mx_op op, mx_node *node, int axis, mars_d
   if (b->st != MARS_OK || !mx_build_axis(b, axis, node->shape.ndim, &at)) return NULL;
   if (dt == MARS_DTYPE_AUTO) dt = mx_op_result_dtype(op, node->dtype);
   node = mx_build_cast(b, node, dt);
-  return mx_build_scan(b, op, node, at);
+  if (dt != MARS_F16 && dt != MARS_BF16) return mx_build_scan(b, op, node, at);
+  /* halves run in f32 and are rounded by a CAST of its own: every reader of the result, joins among them, then sees halves */
+  node = b->st == MARS_OK ? mx_build_cast(b, node, MARS_F32) : NULL;
+  node = b->st == MARS_OK ? mx_build_scan(b, op, node, at) : NULL;
+  return b->st == MARS_OK ? mx_build_cast(b, node, dt) : NULL;
 }
 
 static mars_tensor *scan(mx_op op, mars_tensor *a, int axis) {
