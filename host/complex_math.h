@@ -16,6 +16,12 @@ static inline double complex mx_cexp2(double complex z) {
   if (!isfinite(re) || !isfinite(im)) return cexp(CMPLX(re, im));
   double angle = im * ln2_hi, rest = fma(im, ln2_hi, -angle) + im * ln2_lo;
   double s = sin(angle), c = cos(angle);
+  if (fabs(rest) > 1e-8) { /* beyond 2**26 the small angle is none: turn by it, so that the modulus stays right */
+    double sr = sin(rest), cr = cos(rest), turned = s * cr + c * sr;
+    c = c * cr - s * sr;
+    s = turned;
+    rest = 0;
+  }
   double half = exp2(re * 0.5); /* in two factors: 2**re may overflow where the product does not */
   return CMPLX((c - s * rest) * half * half, (s + c * rest) * half * half);
 }

@@ -22,8 +22,11 @@ static inline T F(mul)(T x, T y) {
   return (T){MX_ROUNDED(x.re * y.re) - MX_ROUNDED(x.im * y.im), MX_ROUNDED(x.re * y.im) + MX_ROUNDED(x.im * y.re)};
 }
 
-/* Smith's method, as NumPy: no overflow unless the quotient is near the limits. */
-static inline T F(div)(T x, T y) {
+static inline RT F(larger)(T x) { return M(fabs)(x.re) > M(fabs)(x.im) ? M(fabs)(x.re) : M(fabs)(x.im); }
+/* By a power of two: exact but for what becomes denormal, where a contracted multiply-add would give other bits. */
+static inline T F(scaled)(T x, RT by) { return (T){MX_ROUNDED(x.re * by), MX_ROUNDED(x.im * by)}; }
+
+static inline T F(smith)(T x, T y) {
   if (M(fabs)(y.re) >= M(fabs)(y.im)) {
     if (y.re == 0 && y.im == 0) return (T){x.re / M(fabs)(y.re), x.im / M(fabs)(y.re)};
     RT ratio = y.im / y.re, scale = 1 / (y.re + MX_ROUNDED(y.im * ratio));
@@ -32,18 +35,36 @@ static inline T F(div)(T x, T y) {
   RT ratio = y.re / y.im, scale = 1 / (y.im + MX_ROUNDED(y.re * ratio));
   return (T){(MX_ROUNDED(x.re * ratio) + x.im) * scale, (MX_ROUNDED(x.im * ratio) - x.re) * scale};
 }
+
+/* Smith's method; where its sums or its 1/scale would leave the range although the quotient does not, both operands are
+   scaled first: near the greatest numbers down, near the least ones up. */
+static inline T F(div)(T x, T y) {
+  const RT top = sizeof(RT) == 4 ? (RT)0x1p125 : (RT)0x1p1021, low = sizeof(RT) == 4 ? (RT)0x1p-100 : (RT)0x1p-900;
+  const RT up = sizeof(RT) == 4 ? (RT)0x1p100 : (RT)0x1p200;
+  RT size = F(larger)(y);
+  if (size >= top || F(larger)(x) >= top) return F(smith)(F(scaled)(x, (RT)0.125), F(scaled)(y, (RT)0.125));
+  if (size < low && size > 0) return F(smith)(F(scaled)(x, up), F(scaled)(y, up));
+  return F(smith)(x, y);
+}
 static inline T F(recip)(T x) {
+  const RT top = sizeof(RT) == 4 ? (RT)0x1p125 : (RT)0x1p1021;
+  RT down = F(larger)(x) >= top ? (RT)0.125 : (RT)1;
+  x = F(scaled)(x, down);
   if (M(fabs)(x.im) <= M(fabs)(x.re)) {
     RT ratio = x.im / x.re, d = x.re + MX_ROUNDED(x.im * ratio);
-    return (T){1 / d, -ratio / d};
+    return F(scaled)((T){1 / d, -ratio / d}, down);
   }
   RT ratio = x.re / x.im, d = MX_ROUNDED(x.re * ratio) + x.im;
-  return (T){ratio / d, -1 / d};
+  return F(scaled)((T){ratio / d, -1 / d}, down);
 }
 
 static inline T F(sign)(T x) {
   RT r = M(hypot)(x.re, x.im);
   if (r == 0) return (T){0, 0};
+  if (r < (RT)0x1p-100) { /* the modulus of denormals has few bits */
+    x = F(scaled)(x, (RT)0x1p100);
+    r = M(hypot)(x.re, x.im);
+  }
   if (r != r) return (T){r, r};
   if (r == (RT)INFINITY) {
     int re_inf = M(fabs)(x.re) == (RT)INFINITY, im_inf = M(fabs)(x.im) == (RT)INFINITY;
