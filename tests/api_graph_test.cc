@@ -465,6 +465,39 @@ TEST(Graphs, LongChains) {
   EXPECT_EQ((int)fetched(deep).get(9).i, 7500);
 }
 
+// A constant that a join has to store, used by another op of the same job too.
+TEST(Graphs, ConstantJoinedAndUsed) {
+  for (const Config &config : covering_configs(30)) {
+    mars_session *s = shared_session(config);
+    Scope scope(s);
+    mars_tensor *c = mars_full(s, MARS_F64, MARS_SHAPE(30), mars_float(s, 3)), *x = mars_iota(s, MARS_F64, MARS_SHAPE(30), 0);
+    mars_tensor *parts[] = {c, mars_mul(x, c), mars_flip(c, MARS_ALL)};
+    std::vector<Array> got;
+    ASSERT_TRUE(fetch_all(s, {mars_concatenate(parts, 3, 0), mars_add(x, c), c}, &got)) << name_of(config);
+    for (int64_t i = 0; i < 90; i++) ASSERT_EQ((double)got[0].get(i).re, i / 30 == 1 ? 3.0 * (double)(i - 30) : 3.0);
+    for (int64_t i = 0; i < 30; i++) ASSERT_EQ((double)got[1].get(i).re, (double)i + 3);
+  }
+}
+
+// A running sum of halves is held in f32: whoever reads it sees halves.
+TEST(Graphs, ScanOfHalvesJoinedAndReduced) {
+  for (mars_dtype dt : {MARS_F16, MARS_BF16})
+    for (const Config &config : covering_configs(40)) {
+      mars_session *s = shared_session(config);
+      Scope scope(s);
+      mars_tensor *x = mars_full(s, dt, MARS_SHAPE(40), mars_float(s, 0.375)), *c = mars_cumsum(x, 0);
+      mars_tensor *parts[] = {x, c, mars_flip(c, MARS_ALL)};
+      std::vector<Array> got;
+      ASSERT_TRUE(fetch_all(s, {mars_concatenate(parts, 3, 0), c, mars_max(c, MARS_ALL)}, &got)) << name_of(config);
+      EXPECT_EQ(got[0].dt, dt);
+      for (int64_t i = 0; i < 40; i++) {
+        ASSERT_EQ((double)got[0].get(40 + i).re, (double)got[1].get(i).re) << i;
+        ASSERT_EQ((double)got[0].get(119 - i).re, (double)got[1].get(i).re) << i;
+      }
+      EXPECT_EQ((double)got[2].get(0).re, 15);
+    }
+}
+
 // Equal subexpressions are one node, whoever writes them.
 TEST(Graphs, EqualSubexpressionsAreOneNode) {
   Session s;

@@ -12,6 +12,8 @@ struct Case {
   mars_dtype dt;
 };
 
+void PrintTo(const Case &c, std::ostream *out) { *out << c.op->name << "_" << short_name(c.dt); }
+
 std::vector<Case> all_cases() {
   std::vector<Case> all;
   const mars_op_info *op;

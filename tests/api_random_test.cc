@@ -29,6 +29,8 @@ struct Distribution {
   int64_t low, values;
 };
 
+void PrintTo(const Distribution &d, std::ostream *out) { *out << d.name; }
+
 const Distribution kDistributions[] = {
     {"uniform_f64", MARS_F64, [](mars_session *s, mars_shape n) { return mars_random_uniform(s, MARS_F64, n, -1, 3); },
      [](double x) { return std::min(std::max((x + 1) / 4, 0.0), 1.0); }, 0, 0},

@@ -58,7 +58,8 @@ TEST(Creation, ArangeLinspaceEyeIota) {
     EXPECT_EQ(doubles(mars_arange(s, MARS_F64, 0, 1, 0.25)), (std::vector<double>{0, .25, .5, .75}));
     EXPECT_EQ(fetched(mars_arange(s, MARS_F64, 5, 5, 1)).size(), 0);
     EXPECT_EQ(fetched(mars_arange(s, MARS_F64, 5, 1, 1)).size(), 0);
-    EXPECT_EQ(mars_dtype_of(mars_arange(s, MARS_DTYPE_AUTO, 0, 3, 1)), MARS_F64);
+    EXPECT_EQ(mars_dtype_of(mars_arange(s, MARS_DTYPE_AUTO, 0, 3, 1)), MARS_I64);
+    EXPECT_EQ(mars_dtype_of(mars_arange(s, MARS_DTYPE_AUTO, 0, 3, 0.5)), MARS_F64);
     std::vector<double> tenths = doubles(mars_arange(s, MARS_F64, 1, 3, 0.1));
     ASSERT_EQ(tenths.size(), 20u);
     for (size_t i = 0; i < tenths.size(); i++) EXPECT_NEAR(tenths[i], 1 + 0.1 * (double)i, 1e-14);
@@ -158,7 +159,8 @@ struct Walk {
     text += " [";
     for (size_t d = 0; d < ndim(); d++) {
       int64_t n = model.dims[d];
-      if (rng.chance(0.15) && dims.size() < 6) {
+      bool inside = d > ellipsis && d < ellipsis + skip; // of the axes that the ellipsis stands for
+      if (!inside && rng.chance(0.15) && dims.size() < 6) {
         items.push_back({MARS_SLICE_NEWAXIS, 0, 0, 0});
         dims.push_back(1);
         from.push_back(-1);

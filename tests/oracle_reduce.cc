@@ -63,7 +63,7 @@ Reduced sum_like(bool product, mars_dtype dt, const std::vector<Num> &x, double 
     cplx z(v.re, v.im);
     // only the real part takes part for real dtypes, or 0 * inf would make it NaN
     acc = product ? (k == 'c' ? acc * z : cplx(acc.real() * v.re, 0)) : acc + z;
-    scale += magnitude(v);
+    if (std::isfinite(magnitude(v))) scale += magnitude(v); // what is not finite decides by itself
   }
   r.value.re = acc.real();
   r.value.im = acc.imag();
@@ -108,7 +108,7 @@ Reduced mean_of(mars_dtype dt, const std::vector<Num> &x, double ulp) {
   real re = 0, im = 0, scale = 0;
   for (const Num &v : x) {
     Num y = cast(v, dt, k == 'c' ? dt : k == 'f' && r.dtype == dt ? dt : MARS_F64);
-    re += y.re, im += y.im, scale += magnitude(y);
+    re += y.re, im += y.im, scale += std::isfinite(magnitude(y)) ? magnitude(y) : 0;
   }
   real n = (real)x.size();
   r.value = x.empty() ? number(k, NaN, NaN) : number(k, re / n, im / n);
