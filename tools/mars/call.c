@@ -31,7 +31,7 @@ static const char *const later[] = {
     "sort", "argsort", "partition", "argpartition", "unique", "searchsorted", "nonzero", "flatnonzero", "take",
     "take_along_axis", "compress", "median", "nanmedian", "percentile", "quantile", "histogram", "bincount", "diff",
     "gradient", "convolve", "correlate", "interp", "tile", "repeat", "roll", "pad", "split", "meshgrid", "cov", "corrcoef",
-    "average", "trapz", "isin", "interp", "isclose", "allclose", "random.choice", "random.permutation", "random.shuffle"};
+    "average", "trapz", "isin", "isclose", "allclose", "random.choice", "random.permutation", "random.shuffle"};
 
 static const char *unaliased(const char *name) {
   for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
