@@ -6,12 +6,9 @@
 enum { BY_PLACE, BY_SIZE };
 
 static int compare(const mx_extent *a, const mx_extent *b, int by) {
-  if (by == BY_SIZE && a->bytes != b->bytes)
-    return a->bytes < b->bytes ? -1 : 1;
-  if (a->slab != b->slab)
-    return a->slab < b->slab ? -1 : 1;
-  if (a->offset != b->offset)
-    return a->offset < b->offset ? -1 : 1;
+  if (by == BY_SIZE && a->bytes != b->bytes) return a->bytes < b->bytes ? -1 : 1;
+  if (a->slab != b->slab) return a->slab < b->slab ? -1 : 1;
+  if (a->offset != b->offset) return a->offset < b->offset ? -1 : 1;
   return 0;
 }
 
@@ -50,16 +47,14 @@ static mx_extent *merge(mx_extent *low, mx_extent *high, int by) {
 
 static void insert(mx_extents *e, mx_extent *x, int by) {
   mx_extent **at = &e->root[by];
-  while (*at && (*at)->priority >= x->priority)
-    at = &(*at)->kid[by][compare(*at, x, by) < 0];
+  while (*at && (*at)->priority >= x->priority) at = &(*at)->kid[by][compare(*at, x, by) < 0];
   split(*at, x, by, &x->kid[by][0], &x->kid[by][1]);
   *at = x;
 }
 
 static void erase(mx_extents *e, mx_extent *x, int by) {
   mx_extent **at = &e->root[by];
-  while (*at != x)
-    at = &(*at)->kid[by][compare(*at, x, by) < 0];
+  while (*at != x) at = &(*at)->kid[by][compare(*at, x, by) < 0];
   *at = merge(x->kid[by][0], x->kid[by][1], by);
 }
 
@@ -68,8 +63,7 @@ static mx_extent *neighbour(mx_extents *e, const mx_extent *key, int by, bool be
   mx_extent *best = NULL, *t = e->root[by];
   while (t) {
     bool below = compare(t, key, by) < 0;
-    if (below == before)
-      best = t;
+    if (below == before) best = t;
     t = t->kid[by][below];
   }
   return best;
@@ -94,17 +88,14 @@ static void drop(mx_extents *e, mx_extent *x) {
 }
 
 static bool reserve(mx_extents *e, int64_t nodes) {
-  if (nodes <= e->n_nodes)
-    return true;
+  if (nodes <= e->n_nodes) return true;
   int64_t more = e->n_nodes < 64 ? 64 : e->n_nodes;
   size_t old = (size_t)e->n_blocks * sizeof *e->blocks;
   void **blocks = mx_grow(e->mem, e->blocks, old, old + sizeof *e->blocks);
-  if (!blocks)
-    return false;
+  if (!blocks) return false;
   e->blocks = blocks;
   mx_extent *block = mx_calloc(e->mem, (size_t)more, sizeof *block);
-  if (!block)
-    return false;
+  if (!block) return false;
   e->blocks[e->n_blocks++] = block;
   for (int64_t i = 0; i < more; i++) {
     block[i].kid[0][0] = e->spare;
@@ -121,15 +112,13 @@ void mx_extents_init(mx_extents *e, mx_mem *mem) {
 }
 
 void mx_extents_reset(mx_extents *e) {
-  for (int64_t i = 0; i < e->n_blocks; i++)
-    mx_free(e->mem, e->blocks[i]);
+  for (int64_t i = 0; i < e->n_blocks; i++) mx_free(e->mem, e->blocks[i]);
   mx_free(e->mem, e->blocks);
   mx_extents_init(e, e->mem);
 }
 
 bool mx_extents_add(mx_extents *e, int32_t slab, int64_t bytes) {
-  if (!reserve(e, e->n_used + e->n_slabs + 1))
-    return false;
+  if (!reserve(e, e->n_used + e->n_slabs + 1)) return false;
   e->n_slabs++;
   put(e, slab, 0, bytes);
   return true;
@@ -138,16 +127,13 @@ bool mx_extents_add(mx_extents *e, int32_t slab, int64_t bytes) {
 int mx_extents_acquire(mx_extents *e, int64_t bytes, int32_t *slab, int64_t *offset) {
   mx_extent key = {.slab = INT32_MIN, .bytes = bytes};
   mx_extent *x = neighbour(e, &key, BY_SIZE, false);
-  if (!x)
-    return 0;
-  if (!reserve(e, e->n_used + 1 + e->n_slabs))
-    return -1;
+  if (!x) return 0;
+  if (!reserve(e, e->n_used + 1 + e->n_slabs)) return -1;
   *slab = x->slab;
   *offset = x->offset;
   int64_t rest = x->bytes - bytes;
   drop(e, x);
-  if (rest)
-    put(e, *slab, *offset + bytes, rest);
+  if (rest) put(e, *slab, *offset + bytes, rest);
   e->n_used++;
   return 1;
 }

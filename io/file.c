@@ -17,8 +17,7 @@ static int reopen(int fd, int flags, const char *path) {
   char link[40];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   int again = open(link, flags | O_CLOEXEC);
-  if (again >= 0 || errno == EINVAL || !path)
-    return again;
+  if (again >= 0 || errno == EINVAL || !path) return again;
   struct stat a, b;
   again = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
   if (again >= 0 && (fstat(fd, &a) || fstat(again, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)) {
@@ -32,11 +31,9 @@ static int reopen(int fd, int flags, const char *path) {
 /* Some file systems accept the flag and refuse the transfer, so one is made. */
 static int probe(int fd, bool write) {
   alignas(MX_IO_ALIGN) char block[MX_IO_ALIGN];
-  if (write)
-    memset(block, 0, sizeof block);
+  if (write) memset(block, 0, sizeof block);
   ssize_t n;
-  do
-    n = write ? pwrite(fd, block, sizeof block, 0) : pread(fd, block, sizeof block, 0);
+  do n = write ? pwrite(fd, block, sizeof block, 0) : pread(fd, block, sizeof block, 0);
   while (n < 0 && errno == EINTR);
   return n < 0 && errno != ENOSPC && errno != EDQUOT ? errno : 0;
 }
@@ -48,13 +45,11 @@ mx_file *mx_file_create(mx_io_store *store, int fd, int flags, const char *path,
     return NULL;
   }
   *file = (mx_file){.fd = fd, .fd_direct = -1, .fixed = {-1, -1}};
-  if (store->no_direct)
-    return file;
+  if (store->no_direct) return file;
   file->fd_direct = reopen(fd, flags | O_DIRECT, path);
   int error = file->fd_direct < 0 ? errno : probe(file->fd_direct, write);
   if (error) {
-    if (file->fd_direct >= 0)
-      close(file->fd_direct);
+    if (file->fd_direct >= 0) close(file->fd_direct);
     file->fd_direct = -1;
     mx_io_say(&store->log, MX_SAID_DIRECT, MARS_LOG_INFO, "no O_DIRECT for '%s' (%s): using the page cache",
               path ? path : "spill file", strerror(error));
@@ -65,11 +60,9 @@ mx_file *mx_file_create(mx_io_store *store, int fd, int flags, const char *path,
 }
 
 void mx_file_close(mx_io_store *store, mx_file *file) {
-  if (!file)
-    return;
+  if (!file) return;
   close(file->fd);
-  if (file->fd_direct >= 0)
-    close(file->fd_direct);
+  if (file->fd_direct >= 0) close(file->fd_direct);
   if (file->fixed[0] < 0 && file->fixed[1] < 0) {
     mx_free(store->mem, file);
     return;
@@ -80,22 +73,17 @@ void mx_file_close(mx_io_store *store, mx_file *file) {
   bool wake = store->asleep;
   store->asleep = false;
   pthread_mutex_unlock(&store->lock);
-  if (wake)
-    store->ring->ops->wake(store->ring);
+  if (wake) store->ring->ops->wake(store->ring);
 }
 
 int mx_file_read(mx_io_store *store, int fd, void *buf, size_t bytes, int64_t offset) {
   int fault = mx_io_fault(store, false);
-  if (fault)
-    return fault;
+  if (fault) return fault;
   for (size_t done = 0; done < bytes;) {
     ssize_t n = pread(fd, (char *)buf + done, bytes - done, offset + (int64_t)done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return errno;
-    if (n == 0)
-      return -1;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    if (n == 0) return -1;
     done += (size_t)n;
   }
   return 0;
@@ -103,14 +91,11 @@ int mx_file_read(mx_io_store *store, int fd, void *buf, size_t bytes, int64_t of
 
 int mx_file_write(mx_io_store *store, int fd, const void *buf, size_t bytes, int64_t offset) {
   int fault = mx_io_fault(store, true);
-  if (fault)
-    return fault;
+  if (fault) return fault;
   for (size_t done = 0; done < bytes;) {
     ssize_t n = pwrite(fd, (const char *)buf + done, bytes - done, offset + (int64_t)done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n < 0 ? errno : EIO;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 ? errno : EIO;
     done += (size_t)n;
   }
   return 0;
@@ -118,22 +103,17 @@ int mx_file_write(mx_io_store *store, int fd, const void *buf, size_t bytes, int
 
 int mx_file_reserve(mx_io_store *store, int fd, int64_t bytes) {
   int error = mx_io_fault(store, true);
-  if (error)
-    return error;
-  do
-    error = fallocate(fd, 0, 0, bytes) ? errno : 0;
+  if (error) return error;
+  do error = fallocate(fd, 0, 0, bytes) ? errno : 0;
   while (error == EINTR);
-  if (error == EOPNOTSUPP || error == ENOSYS)
-    error = ftruncate(fd, bytes) ? errno : 0;
+  if (error == EOPNOTSUPP || error == ENOSYS) error = ftruncate(fd, bytes) ? errno : 0;
   return error;
 }
 
 int mx_file_sync(mx_io_store *store, int fd) {
   int error = mx_io_fault(store, true);
-  if (error)
-    return error;
-  do
-    error = fsync(fd) ? errno : 0;
+  if (error) return error;
+  do error = fsync(fd) ? errno : 0;
   while (error == EINTR);
   return error;
 }
@@ -144,30 +124,24 @@ void mx_file_temp_name(char *out, size_t out_bytes, const char *dir, const char 
   uint64_t mix = (uint64_t)now.tv_nsec * 1000003u ^ (uint64_t)getpid() << 32 ^ (uint64_t)now.tv_sec;
   mix = (mix + attempt) * 0x9e3779b97f4a7c15u;
   char suffix[7] = {0};
-  for (int i = 0; i < 6; i++, mix /= 36)
-    suffix[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[mix % 36];
+  for (int i = 0; i < 6; i++, mix /= 36) suffix[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[mix % 36];
   /* a name may have 255 bytes; what does not fit is cut, as the suffix makes it unique */
   snprintf(out, out_bytes, "%s/.%.200s.mars-%s", dir, name, suffix);
 }
 
 int mx_file_nameless(mx_io_store *store, const char *dir, int *fd) {
   int error = mx_io_fault(store, true);
-  if (error)
-    return error;
+  if (error) return error;
   *fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (*fd >= 0)
-    return 0;
+  if (*fd >= 0) return 0;
   /* EISDIR: a kernel, EOPNOTSUPP: a file system that does not know O_TMPFILE */
-  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-    return errno;
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) return errno;
   char name[4096];
   for (unsigned attempt = 0; attempt < 100; attempt++) {
     mx_file_temp_name(name, sizeof name, dir, "spill", attempt);
     *fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (*fd < 0 && errno == EEXIST)
-      continue;
-    if (*fd < 0)
-      return errno;
+    if (*fd < 0 && errno == EEXIST) continue;
+    if (*fd < 0) return errno;
     unlink(name);
     return 0;
   }

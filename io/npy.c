@@ -53,27 +53,22 @@ static mars_status bad(parser *p, const char *wanted) {
 }
 
 static char peek(parser *p) {
-  while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r'))
-    p->at++;
+  while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r')) p->at++;
   return p->at < p->end ? *p->at : '\0';
 }
 
 static bool eat(parser *p, char c) {
-  if (peek(p) != c || p->at == p->end)
-    return false;
+  if (peek(p) != c || p->at == p->end) return false;
   p->at++;
   return true;
 }
 
 static mars_status parse_string(parser *p, const char *what, const char **text, size_t *length) {
   char quote = peek(p);
-  if (quote != '\'' && quote != '"')
-    return bad(p, what);
+  if (quote != '\'' && quote != '"') return bad(p, what);
   const char *from = ++p->at;
-  while (p->at < p->end && *p->at != quote && *p->at != '\\' && *p->at != '\n')
-    p->at++;
-  if (p->at == p->end || *p->at != quote)
-    return bad(p, "the end of the string");
+  while (p->at < p->end && *p->at != quote && *p->at != '\\' && *p->at != '\n') p->at++;
+  if (p->at == p->end || *p->at != quote) return bad(p, "the end of the string");
   *text = from;
   *length = (size_t)(p->at++ - from);
   return MARS_OK;
@@ -99,15 +94,13 @@ static mars_status parse_extent(parser *p, int64_t *out) {
   if (peek(p) == '-')
     return mx_fail(p->err, MARS_E_FORMAT, "%s: npy header of '%s': a negative extent at character %lld",
                    p->fn, p->name, (long long)(p->at - p->begin));
-  if (p->at == p->end || *p->at < '0' || *p->at > '9')
-    return bad(p, "an extent (a plain integer)");
+  if (p->at == p->end || *p->at < '0' || *p->at > '9') return bad(p, "an extent (a plain integer)");
   int64_t value = 0;
   for (; p->at < p->end && *p->at >= '0' && *p->at <= '9'; p->at++)
     if (!mx_mul_i64(value, 10, &value) || !mx_add_i64(value, *p->at - '0', &value))
       return mx_fail(p->err, MARS_E_OVERFLOW, "%s: npy header of '%s': an extent does not fit 64 bits", p->fn,
                      p->name);
-  if (p->at < p->end && *p->at == 'L')
-    p->at++; /* written by Python 2 */
+  if (p->at < p->end && *p->at == 'L') p->at++; /* written by Python 2 */
   *out = value;
   return MARS_OK;
 }
@@ -115,8 +108,7 @@ static mars_status parse_extent(parser *p, int64_t *out) {
 static mars_status parse_shape(parser *p, mars_shape *shape) {
   mars_status st = MARS_OK;
   shape->ndim = 0;
-  if (!eat(p, '('))
-    return bad(p, "the shape as a tuple");
+  if (!eat(p, '(')) return bad(p, "the shape as a tuple");
   while (!eat(p, ')')) {
     int64_t extent = 0;
     MX_TRY(parse_extent(p, &extent));
@@ -124,10 +116,8 @@ static mars_status parse_shape(parser *p, mars_shape *shape) {
       return mx_fail(p->err, MARS_E_SHAPE, "%s: '%s' has more than %d dimensions", p->fn, p->name,
                      MARS_MAX_DIMS);
     shape->dims[shape->ndim++] = extent;
-    if (eat(p, ','))
-      continue;
-    if (shape->ndim == 1 || peek(p) != ')')
-      return bad(p, "','");
+    if (eat(p, ',')) continue;
+    if (shape->ndim == 1 || peek(p) != ')') return bad(p, "','");
   }
 
 done:
@@ -147,8 +137,7 @@ static mars_dtype dtype_of(char kind, int bytes) {
                {'u', 8, MARS_U64},  {'f', 2, MARS_F16},  {'f', 4, MARS_F32}, {'f', 8, MARS_F64},
                {'c', 8, MARS_C64},  {'c', 16, MARS_C128}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (known[i].kind == kind && known[i].bytes == bytes)
-      return (mars_dtype)known[i].dtype;
+    if (known[i].kind == kind && known[i].bytes == bytes) return (mars_dtype)known[i].dtype;
   return MARS_DTYPE_AUTO;
 }
 
@@ -159,16 +148,13 @@ static mars_status parse_descr(parser *p, mars_dtype *dtype, bool *swap) {
   if (c == '[' || c == '(')
     return refuse(p, p->at, 1, "structured arrays are not supported; save one field of it");
   mars_status st = parse_string(p, "the dtype as a string", &text, &length);
-  if (st != MARS_OK)
-    return st;
+  if (st != MARS_OK) return st;
   const char *at = text, *end = text + length;
   char order = at < end && *at && strchr("<>|=", *at) ? *at++ : '=';
   char kind = at < end ? *at++ : '\0';
   int bytes = 0, digits = 0;
-  for (; at < end && *at >= '0' && *at <= '9' && digits < 6; at++, digits++)
-    bytes = bytes * 10 + (*at - '0');
-  if (kind == '?' && !digits && at == end)
-    kind = 'b', bytes = digits = 1;
+  for (; at < end && *at >= '0' && *at <= '9' && digits < 6; at++, digits++) bytes = bytes * 10 + (*at - '0');
+  if (kind == '?' && !digits && at == end) kind = 'b', bytes = digits = 1;
   if (kind && strchr("OSUVaMm", kind)) {
     const char *why = kind == 'O'   ? "arrays of Python objects hold pickles and are refused"
                       : kind == 'V' ? "raw records are not supported; view them as a numeric dtype first"
@@ -197,30 +183,25 @@ mars_status mx_npy_parse(const char *fn, const char *name, const char *dict, siz
   bool have[3] = {false, false, false}, fortran = false;
   static const char *const keys[3] = {"descr", "fortran_order", "shape"};
 
-  if (!eat(p, '{'))
-    return bad(p, "'{'");
+  if (!eat(p, '{')) return bad(p, "'{'");
   while (!eat(p, '}')) {
     const char *key = NULL;
     size_t length = 0;
     int k = 0;
     MX_TRY(parse_string(p, "a key", &key, &length));
-    while (k < 3 && (strlen(keys[k]) != length || memcmp(keys[k], key, length) != 0))
-      k++;
+    while (k < 3 && (strlen(keys[k]) != length || memcmp(keys[k], key, length) != 0)) k++;
     if (k == 3 || have[k])
       return mx_fail(err, MARS_E_FORMAT, "%s: npy header of '%s': key '%.*s' %s", fn, name,
                      length > 40 ? 40 : (int)length, key, k == 3 ? "is not known" : "is there twice");
     have[k] = true;
-    if (!eat(p, ':'))
-      return bad(p, "':'");
+    if (!eat(p, ':')) return bad(p, "':'");
     MX_TRY(k == 0   ? parse_descr(p, &info->dtype, &info->swap)
            : k == 1 ? parse_flag(p, &fortran)
                     : parse_shape(p, &info->shape));
-    if (!eat(p, ',') && peek(p) != '}')
-      return bad(p, "',' or '}'");
+    if (!eat(p, ',') && peek(p) != '}') return bad(p, "',' or '}'");
   }
   peek(p);
-  if (p->at != p->end)
-    return bad(p, "nothing more");
+  if (p->at != p->end) return bad(p, "nothing more");
   for (int k = 0; k < 3; k++)
     if (!have[k])
       return mx_fail(err, MARS_E_FORMAT, "%s: npy header of '%s': key '%s' is missing", fn, name, keys[k]);
@@ -299,19 +280,14 @@ SWAP(64)
 
 void mx_npy_swap(void *data, size_t bytes, mars_dtype dtype) {
   size_t scalar = mars_dtype_bytes(dtype);
-  if (dtype == MARS_C64 || dtype == MARS_C128)
-    scalar /= 2;
+  if (dtype == MARS_C64 || dtype == MARS_C128) scalar /= 2;
   bool wide = have_wide();
-  if (scalar == 2)
-    (wide ? swap16_wide : swap16)(data, bytes / 2);
-  if (scalar == 4)
-    (wide ? swap32_wide : swap32)(data, bytes / 4);
-  if (scalar == 8)
-    (wide ? swap64_wide : swap64)(data, bytes / 8);
+  if (scalar == 2) (wide ? swap16_wide : swap16)(data, bytes / 2);
+  if (scalar == 4) (wide ? swap32_wide : swap32)(data, bytes / 4);
+  if (scalar == 8) (wide ? swap64_wide : swap64)(data, bytes / 8);
 }
 
 void mx_npy_normalise_bool(void *data, size_t bytes) {
   unsigned char *p = data;
-  for (size_t i = 0; i < bytes; i++)
-    p[i] = p[i] != 0;
+  for (size_t i = 0; i < bytes; i++) p[i] = p[i] != 0;
 }

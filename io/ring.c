@@ -42,8 +42,7 @@ static uring *uring_of(mx_ring *ring) {
 /* Place of the descriptor in the table of files, -1: use it as it is. */
 static int fixed_file(uring *u, mx_file *file, bool direct) {
   int *place = &file->fixed[direct], fd = direct ? file->fd_direct : file->fd;
-  if (*place >= 0 || !u->n_free_files)
-    return *place;
+  if (*place >= 0 || !u->n_free_files) return *place;
   int at = u->free_files[u->n_free_files - 1];
   if (io_uring_register_files_update(&u->ring, (unsigned)at, &fd, 1) != 1) {
     u->n_free_files = 0; /* refused once is refused for good; plain descriptors do the same */
@@ -57,8 +56,7 @@ static void uring_forget(mx_ring *ring, mx_file *file) {
   uring *u = uring_of(ring);
   for (int k = 0; k < 2; k++) {
     int none = -1;
-    if (file->fixed[k] < 0)
-      continue;
+    if (file->fixed[k] < 0) continue;
     (void)io_uring_register_files_update(&u->ring, (unsigned)file->fixed[k], &none, 1);
     u->free_files[u->n_free_files++] = file->fixed[k];
     file->fixed[k] = -1;
@@ -67,18 +65,13 @@ static void uring_forget(mx_ring *ring, mx_file *file) {
 
 /* Number of the registered buffer that holds all of the memory, -1: none. */
 static int fixed_buffer(uring *u, const struct iovec *v) {
-  if (!atomic_load_explicit(&u->base.fixed_buffers, memory_order_relaxed))
-    return -1;
+  if (!atomic_load_explicit(&u->base.fixed_buffers, memory_order_relaxed)) return -1;
   size_t from = (size_t)((char *)v->iov_base - u->arena); /* huge if it lies before the arena */
-  if (from >= u->arena_bytes || v->iov_len > u->arena_bytes - from)
-    return -1;
+  if (from >= u->arena_bytes || v->iov_len > u->arena_bytes - from) return -1;
   size_t at = from / u->piece_bytes;
-  if ((from + v->iov_len - 1) / u->piece_bytes != at)
-    return -1;
-  if (u->piece[at] < 0)
-    return (int)at;
-  if (++u->piece[at] < PIECE_USES)
-    return -1;
+  if ((from + v->iov_len - 1) / u->piece_bytes != at) return -1;
+  if (u->piece[at] < 0) return (int)at;
+  if (++u->piece[at] < PIECE_USES) return -1;
   size_t left = u->arena_bytes - at * u->piece_bytes;
   struct iovec whole = {u->arena + at * u->piece_bytes, left < u->piece_bytes ? left : u->piece_bytes};
   __u64 tag = 0;
@@ -96,23 +89,19 @@ static int fixed_buffer(uring *u, const struct iovec *v) {
 static void start_submission(uring *u, unsigned wait) {
   for (;;) {
     int n = io_uring_submit_and_wait(&u->ring, wait);
-    if (n >= 0)
-      return;
+    if (n >= 0) return;
     /* the kernel lacks memory or wants its completions read first; anything else would be a wrong call of
      * ours */
     assert(n == -EINTR || n == -EAGAIN || n == -EBUSY || n == -ENOMEM);
-    if (n == -EINTR)
-      continue;
-    if (io_uring_cq_ready(&u->ring))
-      return;
+    if (n == -EINTR) continue;
+    if (io_uring_cq_ready(&u->ring)) return;
     nanosleep(&(struct timespec){0, 1000000}, NULL);
   }
 }
 
 static struct io_uring_sqe *next_sqe(uring *u) {
   struct io_uring_sqe *sqe;
-  while (!(sqe = io_uring_get_sqe(&u->ring)))
-    start_submission(u, 0);
+  while (!(sqe = io_uring_get_sqe(&u->ring))) start_submission(u, 0);
   return sqe;
 }
 
@@ -137,15 +126,13 @@ static void uring_queue(mx_ring *ring, mx_part *part) {
     io_uring_prep_writev(sqe, use, v, (unsigned)n, at);
   else
     io_uring_prep_readv(sqe, use, v, (unsigned)n, at);
-  if (file >= 0)
-    sqe->flags |= IOSQE_FIXED_FILE;
+  if (file >= 0) sqe->flags |= IOSQE_FIXED_FILE;
   io_uring_sqe_set_data(sqe, part);
 }
 
 static void uring_flush(mx_ring *ring) {
   uring *u = uring_of(ring);
-  if (io_uring_sq_ready(&u->ring))
-    start_submission(u, 0);
+  if (io_uring_sq_ready(&u->ring)) start_submission(u, 0);
 }
 
 static mx_part *uring_reap(mx_ring *ring, bool wait) {
@@ -179,8 +166,7 @@ static mx_part *uring_reap(mx_ring *ring, bool wait) {
 static void uring_wake(mx_ring *ring) {
   uint64_t one = 1;
   ssize_t n;
-  do
-    n = write(uring_of(ring)->event, &one, sizeof one);
+  do n = write(uring_of(ring)->event, &one, sizeof one);
   while (n < 0 && errno == EINTR);
 }
 
@@ -208,25 +194,21 @@ static int open_ring(struct io_uring *ring) {
   int error = 0;
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
     error = -io_uring_queue_init(2 * MX_PART_DEPTH, ring, flags[i]);
-    if (error != EINVAL)
-      break;
+    if (error != EINVAL) break;
   }
   return error;
 }
 
 /* Make the table of buffers, if the kernel has one. false: no memory. */
 static bool offer_buffers(uring *u, const mx_ring_config *config) {
-  if (!config->arena || !config->arena_bytes)
-    return true;
+  if (!config->arena || !config->arena_bytes) return true;
   u->arena = config->arena;
   u->arena_bytes = config->arena_bytes;
   u->piece_bytes = PIECE_MIN;
-  while (u->arena_bytes / u->piece_bytes >= PIECES_MAX)
-    u->piece_bytes *= 2;
+  while (u->arena_bytes / u->piece_bytes >= PIECES_MAX) u->piece_bytes *= 2;
   size_t n = (u->arena_bytes + u->piece_bytes - 1) / u->piece_bytes;
   u->piece = mx_calloc(u->mem, n, sizeof *u->piece);
-  if (!u->piece)
-    return false;
+  if (!u->piece) return false;
   atomic_store(&u->base.fixed_buffers, io_uring_register_buffers_sparse(&u->ring, (unsigned)n) == 0);
   return true;
 }
@@ -234,18 +216,15 @@ static bool offer_buffers(uring *u, const mx_ring_config *config) {
 int mx_ring_uring_create(const mx_ring_config *config, mx_ring **out) {
   *out = NULL;
   uring *u = mx_alloc(config->mem, sizeof *u);
-  if (!u)
-    return -1;
+  if (!u) return -1;
   u->base.ops = &ops;
   u->mem = config->mem;
   u->log = config->log;
   u->event = eventfd(0, EFD_CLOEXEC);
   int error = u->event < 0 ? errno : open_ring(&u->ring);
-  if (error)
-    goto failed;
+  if (error) goto failed;
   if (io_uring_register_files_sparse(&u->ring, N_FILES) == 0)
-    for (int i = 0; i < N_FILES; i++)
-      u->free_files[u->n_free_files++] = i;
+    for (int i = 0; i < N_FILES; i++) u->free_files[u->n_free_files++] = i;
   atomic_init(&u->base.fixed_buffers, false);
   if (!offer_buffers(u, config)) {
     io_uring_queue_exit(&u->ring);
@@ -256,8 +235,7 @@ int mx_ring_uring_create(const mx_ring_config *config, mx_ring **out) {
   return 0;
 
 failed:
-  if (u->event >= 0)
-    close(u->event);
+  if (u->event >= 0) close(u->event);
   mx_free(u->mem, u);
   return error;
 }

@@ -29,14 +29,11 @@ static void *work(void *arg) {
   pthread_setname_np(pthread_self(), "mars-io-rw");
   pthread_mutex_lock(&p->lock);
   for (;;) {
-    while (!p->todo && !p->stop)
-      pthread_cond_wait(&p->work, &p->lock);
+    while (!p->todo && !p->stop) pthread_cond_wait(&p->work, &p->lock);
     mx_part *part = p->todo;
-    if (!part)
-      break;
+    if (!part) break;
     p->todo = part->next;
-    if (!p->todo)
-      p->todo_end = &p->todo;
+    if (!p->todo) p->todo_end = &p->todo;
     pthread_mutex_unlock(&p->lock);
 
     int fd = part->direct ? part->file->fd_direct : part->file->fd, n = part->n_iov - part->iov_first;
@@ -71,8 +68,7 @@ static void pool_flush(mx_ring *ring) {
 static mx_part *pool_reap(mx_ring *ring, bool wait) {
   pool *p = pool_of(ring);
   pthread_mutex_lock(&p->lock);
-  while (wait && !p->finished && !p->woken)
-    pthread_cond_wait(&p->news, &p->lock);
+  while (wait && !p->finished && !p->woken) pthread_cond_wait(&p->news, &p->lock);
   mx_part *first = p->finished;
   p->finished = NULL;
   p->finished_end = &p->finished;
@@ -99,8 +95,7 @@ static void pool_destroy(mx_ring *ring) {
   p->stop = true;
   pthread_cond_broadcast(&p->work);
   pthread_mutex_unlock(&p->lock);
-  for (int i = 0; i < p->n_workers; i++)
-    pthread_join(p->workers[i], NULL);
+  for (int i = 0; i < p->n_workers; i++) pthread_join(p->workers[i], NULL);
   pthread_cond_destroy(&p->work);
   pthread_cond_destroy(&p->news);
   pthread_mutex_destroy(&p->lock);
@@ -118,8 +113,7 @@ static const mx_ring_ops ops = {.name = "threads",
 int mx_ring_threads_create(const mx_ring_config *config, mx_ring **out) {
   *out = NULL;
   pool *p = mx_alloc(config->mem, sizeof *p);
-  if (!p)
-    return -1;
+  if (!p) return -1;
   p->base.ops = &ops;
   p->mem = config->mem;
   p->todo_end = &p->todo;
@@ -130,8 +124,7 @@ int mx_ring_threads_create(const mx_ring_config *config, mx_ring **out) {
   int error = 0;
   while (p->n_workers < N_WORKERS && !error) {
     error = pthread_create(&p->workers[p->n_workers], NULL, work, p);
-    if (!error)
-      p->n_workers++;
+    if (!error) p->n_workers++;
   }
   if (!p->n_workers) { /* with one at least it works, slower */
     pool_destroy(&p->base);

@@ -18,8 +18,7 @@
 /* Where path really leads, and whether a file may be put there. */
 static mars_status resolve(const char *fn, const char *path, char *real, size_t real_bytes, mars_error *err) {
   struct stat info;
-  if (!path || !*path)
-    return mx_fail(err, MARS_E_ARG, "%s: the path is empty", fn);
+  if (!path || !*path) return mx_fail(err, MARS_E_ARG, "%s: the path is empty", fn);
   if (strlen(path) >= real_bytes)
     return mx_fail_errno(err, MARS_E_IO, ENAMETOOLONG, "%s: '%.200s...'", fn, path);
   snprintf(real, real_bytes, "%s", path);
@@ -33,28 +32,24 @@ static mars_status resolve(const char *fn, const char *path, char *real, size_t 
     if (!realpath(path, target))
       return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot follow the symbolic link '%s'", fn, path);
     snprintf(real, real_bytes, "%s", target);
-    if (stat(real, &info))
-      return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot write '%s'", fn, path);
+    if (stat(real, &info)) return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot write '%s'", fn, path);
   }
   if (!S_ISREG(info.st_mode))
     return mx_fail_errno(err, MARS_E_IO, S_ISDIR(info.st_mode) ? EISDIR : EINVAL,
                          "%s: cannot write '%s': only regular files can be replaced", fn, path);
-  if (access(real, W_OK))
-    return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot write '%s'", fn, path);
+  if (access(real, W_OK)) return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot write '%s'", fn, path);
   return MARS_OK;
 }
 
 /* Nameless if it can be named later (/proc is there), else under a temporary name. Both take the umask. */
 static int open_temporary(mx_io_store *store, mx_sink *sink, const char *name, int *fd) {
   int error = mx_io_fault(store, true);
-  if (error)
-    return error;
+  if (error) return error;
   char text[PATH_MAX];
   *fd = open(sink->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
   if (*fd >= 0) {
     snprintf(text, sizeof text, "/proc/self/fd/%d", *fd);
-    if (access(text, F_OK) == 0)
-      return 0;
+    if (access(text, F_OK) == 0) return 0;
     close(*fd);
     *fd = -1;
   } else if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
@@ -63,14 +58,11 @@ static int open_temporary(mx_io_store *store, mx_sink *sink, const char *name, i
   for (unsigned attempt = 0; attempt < 100; attempt++) {
     mx_file_temp_name(text, sizeof text, sink->dir, name, attempt);
     *fd = open(text, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-    if (*fd < 0 && errno == EEXIST)
-      continue;
-    if (*fd < 0)
-      return errno;
+    if (*fd < 0 && errno == EEXIST) continue;
+    if (*fd < 0) return errno;
     sink->named = true;
     sink->temp = mx_strdup(store->mem, text);
-    if (sink->temp)
-      return 0;
+    if (sink->temp) return 0;
     unlink(text);
     close(*fd);
     *fd = -1;
@@ -80,11 +72,9 @@ static int open_temporary(mx_io_store *store, mx_sink *sink, const char *name, i
 }
 
 static void sink_destroy(mx_sink *sink) {
-  if (!sink)
-    return;
+  if (!sink) return;
   mx_io_store *store = sink->store;
-  if (sink->named)
-    unlink(sink->temp);
+  if (sink->named) unlink(sink->temp);
   mx_file_close(store, sink->file);
   mx_free(store->mem, sink->path);
   mx_free(store->mem, sink->dir);
@@ -101,8 +91,7 @@ static mars_status check_size(const char *fn, const char *path, mars_dtype dtype
     return mx_fail(err, MARS_E_DTYPE, "%s: npy has no bfloat16; cast to float32 before writing '%s'", fn,
                    path);
   size_t elem = mars_dtype_bytes(dtype);
-  if (!elem)
-    return mx_fail(err, MARS_E_DTYPE, "%s: %d is no dtype", fn, (int)dtype);
+  if (!elem) return mx_fail(err, MARS_E_DTYPE, "%s: %d is no dtype", fn, (int)dtype);
   if (!mx_shape_elements(shape, elem, &elements) ||
       elements * (int64_t)elem > INT64_MAX - 2 * MX_NPY_DATA_OFFSET)
     return mx_fail(err, MARS_E_OVERFLOW, "%s: shape %s of %s: its size overflows", fn,
@@ -122,8 +111,7 @@ static mars_status prepare(mx_sink *sink, mars_dtype dtype, const mars_shape *sh
   char header[MX_NPY_DATA_OFFSET];
   mx_npy_format(dtype, shape, header);
   error = mx_file_write(store, sink->file->fd, header, sizeof header, 0);
-  if (error)
-    return mx_fail_errno(err, MARS_E_IO, error, "%s: cannot write to '%s'", sink->fn, sink->path);
+  if (error) return mx_fail_errno(err, MARS_E_IO, error, "%s: cannot write to '%s'", sink->fn, sink->path);
   return MARS_OK;
 }
 
@@ -143,27 +131,22 @@ mars_status mx_sink_create(mx_store *base, const char *fn, const char *path, mar
   if (!realpath(dir, whole)) /* absolute, as the working directory may be another when the file is finished */
     return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot create '%s' in directory '%s'", fn, path, dir);
   sink = mx_alloc(store->mem, sizeof *sink);
-  if (!sink)
-    goto memory;
+  if (!sink) goto memory;
   sink->store = store;
   sink->data_bytes = data_bytes;
   sink->dir = mx_strdup(store->mem, whole);
   sink->path = mx_alloc(store->mem, strlen(whole) + strlen(name) + 2);
-  if (sink->path)
-    sprintf(sink->path, "%s/%s", whole, name);
+  if (sink->path) sprintf(sink->path, "%s/%s", whole, name);
   sink->fn = mx_strdup(store->mem, fn);
-  if (!sink->path || !sink->dir || !sink->fn)
-    goto memory;
+  if (!sink->path || !sink->dir || !sink->fn) goto memory;
   error = open_temporary(store, sink, name, &fd);
-  if (error == ENOMEM)
-    goto memory;
+  if (error == ENOMEM) goto memory;
   if (error) {
     st = mx_fail_errno(err, MARS_E_IO, error, "%s: cannot create '%s'", fn, path);
     goto done;
   }
   sink->file = mx_file_create(store, fd, O_RDWR, sink->temp, true);
-  if (!sink->file)
-    goto memory;
+  if (!sink->file) goto memory;
   MX_TRY(prepare(sink, dtype, shape, err));
   *out = sink;
   sink = NULL;
@@ -187,23 +170,19 @@ static int link_fd(int fd, const char *to) {
 static int publish(mx_sink *sink) {
   if (!sink->named) {
     int error = link_fd(sink->file->fd, sink->path);
-    if (error != EEXIST)
-      return error;
+    if (error != EEXIST) return error;
     char dir[PATH_MAX], temp[PATH_MAX];
     const char *name = mx_file_split(sink->path, dir, sizeof dir);
     for (unsigned attempt = 0; error == EEXIST && attempt < 100; attempt++) {
       mx_file_temp_name(temp, sizeof temp, sink->dir, name, attempt);
       error = link_fd(sink->file->fd, temp);
     }
-    if (error)
-      return error;
+    if (error) return error;
     error = rename(temp, sink->path) ? errno : 0;
-    if (error)
-      unlink(temp);
+    if (error) unlink(temp);
     return error;
   }
-  if (rename(sink->temp, sink->path))
-    return errno;
+  if (rename(sink->temp, sink->path)) return errno;
   sink->named = false;
   return 0;
 }

@@ -14,8 +14,7 @@
 static mars_status open_regular(const char *fn, const char *path, int *fd, int64_t *bytes, mars_error *err) {
   struct stat info;
   int n = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (n < 0)
-    return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot open '%s'", fn, path);
+  if (n < 0) return mx_fail_errno(err, MARS_E_IO, errno, "%s: cannot open '%s'", fn, path);
   if (fstat(n, &info) || !S_ISREG(info.st_mode)) {
     close(n);
     return mx_fail(err, MARS_E_IO, "%s: '%s' is %s, not a regular file", fn, path,
@@ -33,8 +32,7 @@ static mars_status open_regular(const char *fn, const char *path, int *fd, int64
 }
 
 static mars_status read_failed(const char *fn, const char *path, int error, mars_error *err) {
-  if (error < 0)
-    return mx_fail(err, MARS_E_FORMAT, "%s: '%s' ends within the npy header", fn, path);
+  if (error < 0) return mx_fail(err, MARS_E_FORMAT, "%s: '%s' ends within the npy header", fn, path);
   return mx_fail_errno(err, MARS_E_IO, error, "%s: cannot read the npy header of '%s'", fn, path);
 }
 
@@ -48,16 +46,14 @@ static mars_status read_header(mx_io_store *store, const char *fn, const char *p
   char *dict = NULL;
 
   int error = mx_file_read(store, fd, head, head_bytes, 0);
-  if (error)
-    return read_failed(fn, path, error, err);
+  if (error) return read_failed(fn, path, error, err);
   MX_TRY(mx_npy_prefix(fn, path, head, head_bytes, &dict_offset, &dict_bytes, err));
   if (dict_offset + dict_bytes > file_bytes)
     return mx_fail(err, MARS_E_FORMAT,
                    "%s: '%s' claims an npy header of %lld bytes, but the file has only %lld", fn, path,
                    (long long)dict_bytes, (long long)file_bytes);
   dict = mx_alloc(store->mem, (size_t)dict_bytes);
-  if (!dict)
-    return mx_fail(err, MARS_E_MEMORY, "%s: no memory for the npy header of '%s'", fn, path);
+  if (!dict) return mx_fail(err, MARS_E_MEMORY, "%s: no memory for the npy header of '%s'", fn, path);
   error = mx_file_read(store, fd, dict, (size_t)dict_bytes, dict_offset);
   if (error) {
     st = read_failed(fn, path, error, err);
@@ -86,8 +82,7 @@ done:
 }
 
 static void source_destroy(mx_source *source) {
-  if (!source)
-    return;
+  if (!source) return;
   mx_io_store *store = source->store;
   mx_file_close(store, source->file);
   mx_free(store->mem, source->path);
@@ -104,12 +99,10 @@ mars_status mx_source_open(mx_store *base, const char *fn, const char *path, mx_
   mx_source *source = NULL;
 
   *out = NULL;
-  if (!path)
-    return mx_fail(err, MARS_E_ARG, "%s: path is NULL", fn);
+  if (!path) return mx_fail(err, MARS_E_ARG, "%s: path is NULL", fn);
   MX_TRY(open_regular(fn, path, &fd, &file_bytes, err));
   source = mx_alloc(store->mem, sizeof *source);
-  if (!source)
-    goto memory;
+  if (!source) goto memory;
   source->store = store;
   atomic_init(&source->refs, 1);
   MX_TRY(read_header(store, fn, path, fd, file_bytes, &source->info, &source->data_bytes, err));
@@ -117,8 +110,7 @@ mars_status mx_source_open(mx_store *base, const char *fn, const char *path, mx_
   source->fn = mx_strdup(store->mem, fn);
   source->file = mx_file_create(store, fd, O_RDONLY, path, false);
   fd = -1;
-  if (!source->path || !source->fn || !source->file)
-    goto memory;
+  if (!source->path || !source->fn || !source->file) goto memory;
   *info = source->info;
   *out = source;
   source = NULL;
@@ -127,8 +119,7 @@ mars_status mx_source_open(mx_store *base, const char *fn, const char *path, mx_
 memory:
   st = mx_fail(err, MARS_E_MEMORY, "%s: no memory to open '%s'", fn, path);
 done:
-  if (fd >= 0)
-    close(fd);
+  if (fd >= 0) close(fd);
   source_destroy(source);
   return st;
 }
@@ -138,8 +129,7 @@ void mx_source_retain(mx_source *source) {
 }
 
 void mx_source_release(mx_source *source) {
-  if (source && atomic_fetch_sub(&source->refs, 1) == 1)
-    source_destroy(source);
+  if (source && atomic_fetch_sub(&source->refs, 1) == 1) source_destroy(source);
 }
 
 size_t mx_source_phase(mx_source *source, int64_t offset) {

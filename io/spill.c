@@ -40,8 +40,7 @@ mars_status mx_spill_create(mx_io_store *store, const mx_store_config *config, m
   mars_status st = MARS_OK;
   mx_spill *s = mx_alloc(store->mem, sizeof *s);
   *out = NULL;
-  if (!s)
-    return mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the spill store");
+  if (!s) return mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the spill store");
   s->store = store;
   pthread_mutex_init(&s->lock, NULL);
   s->budget = config->spill_budget_bytes > INT64_MAX ? INT64_MAX : (int64_t)config->spill_budget_bytes;
@@ -85,11 +84,9 @@ done:
 }
 
 void mx_spill_destroy(mx_io_store *store, mx_spill *s) {
-  if (!s)
-    return;
+  if (!s) return;
   for (int i = 0; i < s->n_dirs; i++) {
-    for (int32_t k = 0; k < s->dirs[i].n_slabs; k++)
-      mx_file_close(store, s->dirs[i].slabs[k]);
+    for (int32_t k = 0; k < s->dirs[i].n_slabs; k++) mx_file_close(store, s->dirs[i].slabs[k]);
     mx_free(store->mem, s->dirs[i].slabs);
     mx_extents_reset(&s->dirs[i].extents);
   }
@@ -101,30 +98,22 @@ void mx_spill_destroy(mx_io_store *store, mx_spill *s) {
 /* Another slab of at least `bytes` in directory d. 0, an errno, or ENOMEM. */
 static int grow(mx_spill *s, spill_dir *d, int64_t bytes) {
   int64_t want = d->bytes < SLAB_MIN ? SLAB_MIN : d->bytes > SLAB_MAX ? SLAB_MAX : mx_align_up(d->bytes);
-  if (s->budget && want > s->budget - s->total)
-    want = mx_align_down(s->budget - s->total);
-  if (want < bytes)
-    want = bytes;
+  if (s->budget && want > s->budget - s->total) want = mx_align_down(s->budget - s->total);
+  if (want < bytes) want = bytes;
   size_t old = (size_t)d->n_slabs * sizeof *d->slabs;
   mx_file **slabs = mx_grow(s->store->mem, d->slabs, old, old + sizeof *slabs);
-  if (!slabs)
-    return ENOMEM;
+  if (!slabs) return ENOMEM;
   d->slabs = slabs;
   int fd = -1, error = mx_file_nameless(s->store, d->path, &fd);
-  if (error)
-    return error;
+  if (error) return error;
   mx_file *file = mx_file_create(s->store, fd, O_RDWR, NULL, true);
-  if (!file)
-    return ENOMEM;
+  if (!file) return ENOMEM;
   while ((error = mx_file_reserve(s->store, fd, want)) != 0) {
-    if ((error != ENOSPC && error != EDQUOT && error != EFBIG) || want == bytes)
-      break;
-    if (ftruncate(fd, 0))
-      break; /* give back what a partial reservation took */
+    if ((error != ENOSPC && error != EDQUOT && error != EFBIG) || want == bytes) break;
+    if (ftruncate(fd, 0)) break; /* give back what a partial reservation took */
     want = want / 2 > bytes ? mx_align_up(want / 2) : bytes;
   }
-  if (!error && !mx_extents_add(&d->extents, d->n_slabs, want))
-    error = ENOMEM;
+  if (!error && !mx_extents_add(&d->extents, d->n_slabs, want)) error = ENOMEM;
   if (error) {
     mx_file_close(s->store, file);
     return error;
@@ -179,11 +168,9 @@ mars_status mx_spill_acquire(mx_spill *s, int64_t bytes, mx_slot *slot, mars_err
   }
   for (int k = 0, first = s->next; k < s->n_dirs; k++) {
     int i = (first + k) % s->n_dirs, got = take(s, i, bytes, slot);
-    if (got > 0)
-      goto done;
+    if (got > 0) goto done;
     int grown = got < 0 ? ENOMEM : grow(s, &s->dirs[i], bytes);
-    if (!grown && (got = take(s, i, bytes, slot)) > 0)
-      goto done;
+    if (!grown && (got = take(s, i, bytes, slot)) > 0) goto done;
     if (grown == ENOMEM || got < 0) {
       st = mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for the records of the spill store");
       goto done;
@@ -198,8 +185,7 @@ done:
 }
 
 void mx_spill_release(mx_spill *s, mx_slot *slot) {
-  if (!slot->dir)
-    return;
+  if (!slot->dir) return;
   pthread_mutex_lock(&s->lock);
   mx_extents_release(&s->dirs[slot->dir - 1].extents, slot->slab, slot->offset, slot->bytes);
   s->used -= slot->bytes;
@@ -212,8 +198,7 @@ mx_file *mx_spill_file(mx_spill *s, const mx_slot *slot) {
   pthread_mutex_lock(&s->lock);
   if (slot->dir > 0 && slot->dir <= s->n_dirs) {
     spill_dir *d = &s->dirs[slot->dir - 1];
-    if (slot->slab >= 0 && slot->slab < d->n_slabs)
-      file = d->slabs[slot->slab];
+    if (slot->slab >= 0 && slot->slab < d->n_slabs) file = d->slabs[slot->slab];
   }
   pthread_mutex_unlock(&s->lock);
   return file;

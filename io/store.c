@@ -17,8 +17,7 @@
 #define N_XFERS (MX_PART_DEPTH + 2) /* those with parts in flight, and the one that is being cut */
 
 void mx_io_say(mx_io_log *log, mx_said what, mars_log_level level, const char *fmt, ...) {
-  if (atomic_fetch_or(&log->said, what) & what || !log->fn)
-    return;
+  if (atomic_fetch_or(&log->said, what) & what || !log->fn) return;
   char text[512];
   va_list args;
   va_start(args, fmt);
@@ -29,8 +28,7 @@ void mx_io_say(mx_io_log *log, mx_said what, mars_log_level level, const char *f
 
 int mx_io_fault(mx_io_store *store, bool write) {
   atomic_llong *at = write ? &store->write_at : &store->read_at;
-  if (atomic_load_explicit(at, memory_order_relaxed) < 0)
-    return 0;
+  if (atomic_load_explicit(at, memory_order_relaxed) < 0) return 0;
   return atomic_fetch_sub(at, 1) == 0 ? atomic_load(&store->fault) : 0;
 }
 
@@ -40,8 +38,7 @@ static void complete(mx_io_store *s, mx_xfer *x) {
   mx_io *req = x->req;
   if (x->hash_due) {
     mx_xfer **at = &s->hash;
-    while (*at != x)
-      at = &(*at)->next;
+    while (*at != x) at = &(*at)->next;
     *at = x->next;
     mx_xfer_hash(x);
   }
@@ -55,19 +52,16 @@ static void part_over(mx_io_store *s, mx_part *part) {
   mx_xfer *x = part->xfer;
   part->next = s->free_parts;
   s->free_parts = part;
-  if (--x->outstanding == 0 && x->issued)
-    complete(s, x);
+  if (--x->outstanding == 0 && x->issued) complete(s, x);
 }
 
 /* Begin the next waiting request; false: there is none that could begin. */
 static bool begin(mx_io_store *s) {
   mx_io *req = s->waiting;
   mx_xfer *x = s->free_xfers;
-  if (!req || !x)
-    return false;
+  if (!req || !x) return false;
   s->waiting = req->next;
-  if (!s->waiting)
-    s->waiting_end = &s->waiting;
+  if (!s->waiting) s->waiting_end = &s->waiting;
   s->free_xfers = x->next;
   if (mx_xfer_start(s, x, req) && req->kind == MX_IO_SPILL_WRITE) {
     x->hash_due = true;
@@ -86,8 +80,7 @@ static void issue(mx_io_store *s) {
     if (!mx_xfer_cut(s, x, part)) {
       x->issued = true;
       s->issuing = NULL;
-      if (!x->outstanding)
-        complete(s, x);
+      if (!x->outstanding) complete(s, x);
       continue;
     }
     s->free_parts = part->next;
@@ -97,8 +90,8 @@ static void issue(mx_io_store *s) {
       part->result = -fault;
       part->tries = INT32_MAX - 1; /* EINTR, EAGAIN: meant to be final */
       part->direct = false;
-      if (mx_xfer_take(s, part))
-        part_over(s, part);
+      (void)mx_xfer_take(s, part); /* such a result always ends it */
+      part_over(s, part);
     } else {
       s->ring->ops->queue(s->ring, part);
     }
@@ -107,8 +100,7 @@ static void issue(mx_io_store *s) {
 
 /* Hash what is being written while the drive writes it. */
 static void hash_writes(mx_io_store *s) {
-  if (!s->hash)
-    return;
+  if (!s->hash) return;
   s->ring->ops->flush(s->ring);
   while (s->hash) {
     mx_xfer *x = s->hash;
@@ -118,7 +110,7 @@ static void hash_writes(mx_io_store *s) {
   }
 }
 
-/* Take the mail; false: there will be no more and everything is done. */
+/* Take the mail. true: there will be no more. */
 static bool take_mail(mx_io_store *s) {
   pthread_mutex_lock(&s->lock);
   if (s->inbox) {
@@ -129,9 +121,7 @@ static bool take_mail(mx_io_store *s) {
   }
   mx_file *dead = s->dead;
   s->dead = NULL;
-  bool idle = !s->waiting && !s->issuing, stop = s->stop;
-  for (int i = 0; idle && i < N_XFERS; i++)
-    idle = !s->xfers[i].outstanding;
+  bool stop = s->stop;
   s->asleep = true; /* whoever writes from here on wakes us */
   pthread_mutex_unlock(&s->lock);
   while (dead) {
@@ -140,13 +130,23 @@ static bool take_mail(mx_io_store *s) {
     mx_free(s->mem, dead);
     dead = next;
   }
-  return !(stop && idle);
+  return stop;
+}
+
+static bool idle(const mx_io_store *s) {
+  if (s->waiting || s->issuing) return false;
+  for (int i = 0; i < N_XFERS; i++)
+    if (s->xfers[i].outstanding) return false;
+  return true;
 }
 
 static void serve(mx_io_store *s) {
-  while (take_mail(s)) {
+  for (;;) {
+    bool stop = take_mail(s);
     issue(s);
     hash_writes(s);
+    if (stop && idle(s))
+      return; /* asked after issue(), which may have completed the last one: nobody would wake us */
     mx_part *part = s->ring->ops->reap(s->ring, true);
     while (part) {
       mx_part *next = part->next;
@@ -179,8 +179,7 @@ static void *owner(void *arg) {
   s->started = true;
   pthread_cond_signal(&s->start);
   pthread_mutex_unlock(&s->lock);
-  if (error)
-    return NULL;
+  if (error) return NULL;
   serve(s);
   return NULL;
 }
@@ -199,14 +198,11 @@ static void store_info(mx_store *base, mx_store_info *out) {
 
 static void store_submit(mx_store *base, mx_io *const *reqs, int n) {
   mx_io_store *s = mx_io_store_of(base);
-  if (n < 1)
-    return;
+  if (n < 1) return;
   for (int i = 0; i < n; i++) {
     reqs[i]->next = i + 1 < n ? reqs[i + 1] : NULL;
-    if (reqs[i]->kind == MX_IO_SOURCE_READ)
-      mx_source_retain(reqs[i]->source);
-    if (reqs[i]->kind == MX_IO_SINK_WRITE)
-      atomic_fetch_add(&reqs[i]->sink->pending, 1);
+    if (reqs[i]->kind == MX_IO_SOURCE_READ) mx_source_retain(reqs[i]->source);
+    if (reqs[i]->kind == MX_IO_SINK_WRITE) atomic_fetch_add(&reqs[i]->sink->pending, 1);
   }
   pthread_mutex_lock(&s->lock);
   *s->inbox_end = reqs[0];
@@ -214,8 +210,7 @@ static void store_submit(mx_store *base, mx_io *const *reqs, int n) {
   bool wake = s->asleep;
   s->asleep = false;
   pthread_mutex_unlock(&s->lock);
-  if (wake)
-    s->ring->ops->wake(s->ring);
+  if (wake) s->ring->ops->wake(s->ring);
 }
 
 static void store_slot_free(mx_store *base, mx_slot *slot) {
@@ -230,8 +225,7 @@ static void store_inject(mx_store *base, int64_t read_at, int64_t write_at, int 
 }
 
 static void stop_owner(mx_io_store *s) {
-  if (!s->started)
-    return;
+  if (!s->started) return;
   if (s->ring) {
     pthread_mutex_lock(&s->lock);
     s->stop = true;
@@ -243,8 +237,7 @@ static void stop_owner(mx_io_store *s) {
 
 static void store_destroy(mx_store *base) {
   mx_io_store *s = mx_io_store_of(base);
-  if (!s)
-    return;
+  if (!s) return;
   stop_owner(s);
   mx_mem *mem = s->mem;
   mx_spill_destroy(s, s->spill);
@@ -253,10 +246,8 @@ static void store_destroy(mx_store *base) {
     mx_free(mem, s->dead);
     s->dead = next;
   }
-  if (s->ring)
-    s->ring->ops->destroy(s->ring);
-  for (int i = 0; s->dirs && i < s->n_dirs; i++)
-    mx_free(mem, s->dirs[i]);
+  if (s->ring) s->ring->ops->destroy(s->ring);
+  for (int i = 0; s->dirs && i < s->n_dirs; i++) mx_free(mem, s->dirs[i]);
   mx_free(mem, s->dirs);
   mx_free(mem, s->parts);
   mx_free(mem, s->xfers);
@@ -286,11 +277,9 @@ static bool allocate(mx_io_store *s, const mx_store_config *config) {
   s->gap = mx_calloc(s->mem, MX_PART_DEPTH, MX_GAP_BYTES);
   s->n_dirs = config->n_spill_dirs > 0 && config->spill_dirs ? config->n_spill_dirs : 0;
   s->dirs = mx_calloc(s->mem, (size_t)s->n_dirs, sizeof *s->dirs);
-  if (!s->parts || !s->xfers || !s->gap || !s->dirs)
-    return false;
+  if (!s->parts || !s->xfers || !s->gap || !s->dirs) return false;
   for (int i = 0; i < s->n_dirs; i++)
-    if (!(s->dirs[i] = mx_strdup(s->mem, config->spill_dirs[i])))
-      return false;
+    if (!(s->dirs[i] = mx_strdup(s->mem, config->spill_dirs[i]))) return false;
   for (int i = MX_PART_DEPTH - 1; i >= 0; i--) {
     s->parts[i].next = s->free_parts;
     s->free_parts = &s->parts[i];
@@ -309,11 +298,9 @@ static int start_owner(mx_io_store *s) {
   pthread_sigmask(SIG_SETMASK, &all, &old);
   int error = pthread_create(&s->thread, NULL, owner, s);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  if (error)
-    return error;
+  if (error) return error;
   pthread_mutex_lock(&s->lock);
-  while (!s->started)
-    pthread_cond_wait(&s->start, &s->lock);
+  while (!s->started) pthread_cond_wait(&s->start, &s->lock);
   pthread_mutex_unlock(&s->lock);
   return s->start_error;
 }
@@ -325,15 +312,13 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
   mx_io_store *s = NULL;
 
   *out = NULL;
-  if (backend && !*backend)
-    backend = NULL;
+  if (backend && !*backend) backend = NULL;
   if (backend && strcmp(backend, "uring") && strcmp(backend, "threads"))
     return mx_fail(err, MARS_E_ARG,
                    "mars_session_create: io_backend '%s' is not known; use \"uring\" or \"threads\"",
                    backend);
   s = mx_alloc(config->mem, sizeof *s);
-  if (!s)
-    goto memory;
+  if (!s) goto memory;
   s->base.ops = &ops;
   s->mem = config->mem;
   s->log.fn = config->log;
@@ -347,12 +332,10 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
   pthread_cond_init(&s->start, NULL);
   s->inbox_end = &s->inbox;
   s->waiting_end = &s->waiting;
-  if (!allocate(s, config))
-    goto memory;
+  if (!allocate(s, config)) goto memory;
   MX_TRY(mx_spill_create(s, config, &s->spill, err));
   error = start_owner(s);
-  if (error < 0)
-    goto memory;
+  if (error < 0) goto memory;
   if (error) {
     st = mx_fail_errno(err, MARS_E_IO, error,
                        "mars_session_create: cannot start the thread for input and output");
@@ -365,7 +348,6 @@ mars_status mx_io_store_create(const mx_store_config *config, mx_store **out, ma
 memory:
   st = mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for the store");
 done:
-  if (s)
-    store_destroy(&s->base);
+  if (s) store_destroy(&s->base);
   return st;
 }

@@ -23,8 +23,7 @@ uint64_t XXH3_64bits_withSeed_dispatch(const void *data, size_t bytes, uint64_t 
 #endif
 
 static void fail(mx_xfer *x, mars_status st) {
-  if (x->req->status == MARS_OK)
-    x->req->status = st;
+  if (x->req->status == MARS_OK) x->req->status = st;
 }
 
 /* ---- start ---------------------------------------------------------------------------------------- */
@@ -36,31 +35,23 @@ static void plan_contiguous(mx_xfer *x, int64_t pos, int64_t room_begin, int64_t
   x->pos = pos;
   x->at = x->lo = x->hi = pos;
   x->end = x->need_end = pos + (int64_t)req->bytes;
-  if (x->file->fd_direct < 0 || x->file->refused)
-    return;
-  if (((uintptr_t)data ^ (uint64_t)pos) & (MX_IO_ALIGN - 1))
-    return;
+  if (x->file->fd_direct < 0 || x->file->refused) return;
+  if (((uintptr_t)data ^ (uint64_t)pos) & (MX_IO_ALIGN - 1)) return;
   int64_t before = data - req->buf, after = (int64_t)(req->buf_bytes - req->phase - req->bytes);
   int64_t lo = mx_align_down(pos), hi = mx_align_up(x->need_end);
-  if (lo < room_begin || pos - lo > before)
-    lo += MX_IO_ALIGN;
-  if (hi > room_end || hi - x->need_end > after)
-    hi -= MX_IO_ALIGN;
-  if (lo >= hi)
-    return;
+  if (lo < room_begin || pos - lo > before) lo += MX_IO_ALIGN;
+  if (hi > room_end || hi - x->need_end > after) hi -= MX_IO_ALIGN;
+  if (lo >= hi) return;
   x->lo = lo;
   x->hi = hi;
-  if (lo < x->at)
-    x->at = lo;
-  if (hi > x->end)
-    x->end = hi;
+  if (lo < x->at) x->at = lo;
+  if (hi > x->end) x->end = hi;
 }
 
 /* The runs' lowest and highest byte must lie in the data. */
 static bool rows_fit(const mx_io *req, int64_t data_bytes) {
   int64_t count = 1, low = req->offset, high = req->offset + (int64_t)req->bytes / req->rows;
-  if (req->row_ndim < 1 || req->row_ndim > MARS_MAX_DIMS || req->bytes % (size_t)req->rows)
-    return false;
+  if (req->row_ndim < 1 || req->row_ndim > MARS_MAX_DIMS || req->bytes % (size_t)req->rows) return false;
   for (int i = 0; i < req->row_ndim; i++) {
     int64_t reach = 0;
     if (req->row_extent[i] < 1 || !mx_mul_i64(count, req->row_extent[i], &count) ||
@@ -75,10 +66,8 @@ static bool rows_fit(const mx_io *req, int64_t data_bytes) {
 static bool rows_touch(const mx_io *req) {
   int64_t step = (int64_t)req->bytes / req->rows;
   for (int i = req->row_ndim - 1; i >= 0; i--) {
-    if (req->row_extent[i] == 1)
-      continue;
-    if (req->row_step[i] != step)
-      return false;
+    if (req->row_extent[i] == 1) continue;
+    if (req->row_step[i] != step) return false;
     step *= req->row_extent[i];
   }
   return true;
@@ -121,8 +110,8 @@ static bool start_file(mx_xfer *x, mx_file *file, int64_t data_offset, int64_t d
 static bool start_spill(mx_io_store *store, mx_xfer *x) {
   mx_io *req = x->req;
   int64_t bytes = mx_align_up((int64_t)(req->phase + req->bytes));
-  if (x->write)
-    *req->slot = (mx_slot){0};
+  if (!bytes) bytes = MX_IO_ALIGN; /* nothing also has its place */
+  if (x->write) *req->slot = (mx_slot){0};
   if (req->phase > req->buf_bytes || req->bytes > req->buf_bytes - req->phase) {
     fail(x, mx_fail(&req->err, MARS_E_INTERNAL,
                     "mars_run: a spilled chunk of %zu bytes does not fit its buffer of %zu", req->bytes,
@@ -131,8 +120,7 @@ static bool start_spill(mx_io_store *store, mx_xfer *x) {
   }
   if (x->write) {
     fail(x, mx_spill_acquire(store->spill, bytes, req->slot, &req->err));
-    if (req->status != MARS_OK)
-      return false;
+    if (req->status != MARS_OK) return false;
     req->slot->tag = req->tag;
   }
   x->file = mx_spill_file(store->spill, req->slot);
@@ -179,12 +167,10 @@ bool mx_xfer_start(mx_io_store *store, mx_xfer *x, mx_io *req) {
 static void cut_contiguous(mx_xfer *x, mx_part *part) {
   int64_t end = x->at < x->lo ? x->lo : x->at < x->hi ? x->hi : x->end;
   part->direct = x->at >= x->lo && x->at < x->hi;
-  if (end - x->at > (int64_t)MX_PART_BYTES)
-    end = x->at + (int64_t)MX_PART_BYTES;
+  if (end - x->at > (int64_t)MX_PART_BYTES) end = x->at + (int64_t)MX_PART_BYTES;
   part->offset = x->at;
   part->bytes = part->need = (size_t)(end - x->at);
-  if (!x->write && end > x->need_end)
-    part->need = (size_t)(x->need_end - x->at);
+  if (!x->write && end > x->need_end) part->need = (size_t)(x->need_end - x->at);
   part->n_iov = 1;
   part->iov[0].iov_base = x->req->buf + x->req->phase + (x->at - x->pos);
   part->iov[0].iov_len = part->bytes;
@@ -197,8 +183,7 @@ static void next_row(mx_xfer *x) {
   x->row_left--;
   for (int i = req->row_ndim - 1; i >= 0; i--) {
     x->row_offset += req->row_step[i];
-    if (++x->index[i] < req->row_extent[i])
-      return;
+    if (++x->index[i] < req->row_extent[i]) return;
     x->row_offset -= req->row_extent[i] * req->row_step[i];
     x->index[i] = 0;
   }
@@ -219,11 +204,9 @@ static void cut_rows(mx_io_store *store, mx_xfer *x, mx_part *part) {
       room -= at - part->offset;
       if (gap < 0 || room <= 0 || (gap && (x->write || gap > (int64_t)MX_GAP_BYTES || n + 2 > MX_PART_IOV)))
         break;
-      if (gap)
-        part->iov[n++] = (struct iovec){waste, (size_t)gap};
+      if (gap) part->iov[n++] = (struct iovec){waste, (size_t)gap};
     }
-    if (bytes > room)
-      bytes = room;
+    if (bytes > room) bytes = room;
     if (n && at == end)
       part->iov[n - 1].iov_len += (size_t)bytes;
     else
@@ -231,8 +214,7 @@ static void cut_rows(mx_io_store *store, mx_xfer *x, mx_part *part) {
     end = at + bytes;
     x->row_memory += bytes;
     x->run_done += bytes;
-    if (x->run_done == x->run_bytes)
-      next_row(x);
+    if (x->run_done == x->run_bytes) next_row(x);
   }
   part->direct = false;
   part->bytes = part->need = (size_t)(end - part->offset);
@@ -241,8 +223,7 @@ static void cut_rows(mx_io_store *store, mx_xfer *x, mx_part *part) {
 
 bool mx_xfer_cut(mx_io_store *store, mx_xfer *x, mx_part *part) {
   bool left = x->rows ? x->row_left > 0 : x->at < x->end;
-  if (!left || x->req->status != MARS_OK || !x->req->bytes)
-    return false;
+  if (!left || x->req->status != MARS_OK || !x->req->bytes) return false;
   part->xfer = x;
   part->file = x->file;
   part->write = x->write;
@@ -301,17 +282,14 @@ static void advance(mx_part *part, size_t n) {
     v->iov_base = (char *)v->iov_base + step;
     v->iov_len -= step;
     n -= step;
-    if (!v->iov_len)
-      part->iov_first++;
+    if (!v->iov_len) part->iov_first++;
   }
 }
 
 bool mx_xfer_take(mx_io_store *store, mx_part *part) {
   ssize_t n = part->result;
-  if (part->xfer->req->status != MARS_OK)
-    return true; /* it has failed elsewhere: no use to go on */
-  if ((n == -EINTR || n == -EAGAIN) && part->tries++ < 1000)
-    return false;
+  if (part->xfer->req->status != MARS_OK) return true; /* it has failed elsewhere: no use to go on */
+  if ((n == -EINTR || n == -EAGAIN) && part->tries++ < 1000) return false;
   if (n == -EINVAL && part->direct) {
     part->file->refused = true;
     mx_io_say(&store->log, MX_SAID_DIRECT, MARS_LOG_INFO, "O_DIRECT is refused: using the page cache");
@@ -323,22 +301,19 @@ bool mx_xfer_take(mx_io_store *store, mx_part *part) {
     return true;
   }
   part->moved += (size_t)n;
-  if ((size_t)n >= part->need)
-    return true;
+  if ((size_t)n >= part->need) return true;
   if (n == 0) {
     part_failed(store, part, 0);
     return true;
   }
   advance(part, (size_t)n);
-  if (part->direct && n % MX_IO_ALIGN)
-    make_buffered(part);
+  if (part->direct && n % MX_IO_ALIGN) make_buffered(part);
   return false;
 }
 
 void mx_xfer_hash(mx_xfer *x) {
   mx_io *req = x->req;
-  if (req->status == MARS_OK)
-    req->slot->sum = HASH(req->buf + req->phase, req->bytes, req->tag);
+  if (req->status == MARS_OK) req->slot->sum = HASH(req->buf + req->phase, req->bytes, req->tag);
 }
 
 static void verify(mx_io_store *store, mx_xfer *x) {
@@ -355,18 +330,12 @@ static void verify(mx_io_store *store, mx_xfer *x) {
 
 void mx_xfer_finish(mx_io_store *store, mx_xfer *x) {
   mx_io *req = x->req;
-  if (req->status == MARS_OK && req->kind == MX_IO_SPILL_READ)
-    verify(store, x);
+  if (req->status == MARS_OK && req->kind == MX_IO_SPILL_READ) verify(store, x);
   if (req->status == MARS_OK && req->kind == MX_IO_SOURCE_READ) {
-    if (req->source->info.swap)
-      mx_npy_swap(req->buf + req->phase, req->bytes, req->source->info.dtype);
-    if (req->source->info.dtype == MARS_BOOL)
-      mx_npy_normalise_bool(req->buf + req->phase, req->bytes);
+    if (req->source->info.swap) mx_npy_swap(req->buf + req->phase, req->bytes, req->source->info.dtype);
+    if (req->source->info.dtype == MARS_BOOL) mx_npy_normalise_bool(req->buf + req->phase, req->bytes);
   }
-  if (req->status != MARS_OK && req->kind == MX_IO_SPILL_WRITE)
-    mx_spill_release(store->spill, req->slot);
-  if (req->kind == MX_IO_SOURCE_READ)
-    mx_source_release(req->source);
-  if (req->kind == MX_IO_SINK_WRITE)
-    atomic_fetch_sub(&req->sink->pending, 1);
+  if (req->status != MARS_OK && req->kind == MX_IO_SPILL_WRITE) mx_spill_release(store->spill, req->slot);
+  if (req->kind == MX_IO_SOURCE_READ) mx_source_release(req->source);
+  if (req->kind == MX_IO_SINK_WRITE) atomic_fetch_sub(&req->sink->pending, 1);
 }

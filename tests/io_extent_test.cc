@@ -21,18 +21,15 @@ struct Model {
           run++;
           continue;
         }
-        if (run >= n && (!best || run < best))
-          best = run;
+        if (run >= n && (!best || run < best)) best = run;
         run = 0;
       }
     return best;
   }
   size_t run_at(size_t slab, size_t at) const {
     size_t from = at, to = at;
-    while (from > 0 && !used[slab][from - 1])
-      from--;
-    while (to < used[slab].size() && !used[slab][to])
-      to++;
+    while (from > 0 && !used[slab][from - 1]) from--;
+    while (to < used[slab].size() && !used[slab][to]) to++;
     return from == at ? to - from : 0; // 0: the place is not the begin of a free run
   }
 };
@@ -59,12 +56,10 @@ TEST(Extents, BestFitAndCoalescingMatchAModel) {
       Held h = {-1, -1, (int64_t)n * kBlock};
       int got = shim_extents_acquire(e, h.bytes, &h.slab, &h.offset);
       ASSERT_EQ(got, best ? 1 : 0);
-      if (!got)
-        continue;
+      if (!got) continue;
       ASSERT_EQ(h.offset % kBlock, 0);
       ASSERT_EQ(m.run_at((size_t)h.slab, (size_t)(h.offset / kBlock)), best);
-      for (size_t i = 0; i < n; i++)
-        m.used[(size_t)h.slab][(size_t)(h.offset / kBlock) + i] = true;
+      for (size_t i = 0; i < n; i++) m.used[(size_t)h.slab][(size_t)(h.offset / kBlock) + i] = true;
       held.push_back(h);
     } else {
       size_t k = rng() % held.size();
@@ -76,8 +71,7 @@ TEST(Extents, BestFitAndCoalescingMatchAModel) {
         m.used[(size_t)h.slab][(size_t)(h.offset / kBlock + i)] = false;
     }
   }
-  for (const Held &h : held)
-    shim_extents_release(e, h.slab, h.offset, h.bytes);
+  for (const Held &h : held) shim_extents_release(e, h.slab, h.offset, h.bytes);
   for (const auto &slab : m.used) { // all is one run again
     int32_t at;
     int64_t offset;

@@ -63,8 +63,7 @@ mars_status job(shim_store *s, const std::string &in, const std::string &out, ma
   };
   *err = {};
   st = shim_source_open(s, in.c_str(), &info, &source, err);
-  if (st == MARS_OK)
-    st = shim_sink_create(s, out.c_str(), MARS_F64, &info.shape, &sink, err);
+  if (st == MARS_OK) st = shim_sink_create(s, out.c_str(), MARS_F64, &info.shape, &sink, err);
   if (st == MARS_OK) {
     for (int i = 0; i < 3; i++) {
       ios[i].kind = SHIM_READ;
@@ -78,13 +77,10 @@ mars_status job(shim_store *s, const std::string &in, const std::string &out, ma
       ios[i].tag = (uint64_t)i + 1;
     }
     bool ok = run(3);
-    for (shim_io &io : ios)
-      io.kind = SHIM_SPILL;
+    for (shim_io &io : ios) io.kind = SHIM_SPILL;
     ok = ok && run(3);
-    for (shim_io &io : ios)
-      memset(io.buf, 0, io.buf_bytes);
-    for (shim_io &io : ios)
-      io.kind = SHIM_UNSPILL;
+    for (shim_io &io : ios) memset(io.buf, 0, io.buf_bytes);
+    for (shim_io &io : ios) io.kind = SHIM_UNSPILL;
     ok = ok && run(3);
     for (shim_io &io : ios) {
       io.kind = SHIM_WRITE;
@@ -92,8 +88,7 @@ mars_status job(shim_store *s, const std::string &in, const std::string &out, ma
     }
     ok = ok && run(3);
   }
-  for (shim_slot &slot : slots)
-    shim_slot_free(s, &slot);
+  for (shim_slot &slot : slots) shim_slot_free(s, &slot);
   if (st == MARS_OK)
     st = shim_sink_commit(s, sink, err);
   else
@@ -123,8 +118,7 @@ TEST_P(Fault, EveryReadAndWriteMayFail) {
       shim_store_inject(store, write ? -1 : n, write ? n : -1, write && n % 2 ? ENOSPC : EIO);
       int fds = open_fds();
       mars_status st = job(store, in, out, &err);
-      if (st == MARS_OK)
-        break;
+      if (st == MARS_OK) break;
       EXPECT_EQ(st, write && n % 2 ? MARS_E_NOSPACE : MARS_E_IO) << err.message;
       EXPECT_EQ(err.code, write && n % 2 ? ENOSPC : EIO) << err.message;
       EXPECT_EQ(dir.files().size(), 1u) << "nothing but the input, after fault " << n << ": " << err.message;
@@ -148,8 +142,7 @@ TEST_P(Fault, EveryAllocationMayFail) {
   shim_store *s = nullptr;
   for (;; n++) {
     ASSERT_LT(n, 100);
-    if ((s = shim_store_open(&c, n, &err)))
-      break;
+    if ((s = shim_store_open(&c, n, &err))) break;
     EXPECT_EQ(err.status, MARS_E_MEMORY) << n << err.message;
     EXPECT_LT(err.code, 1000000) << "allocations left after failure " << n;
     EXPECT_EQ(open_fds(), fds) << n;
@@ -161,8 +154,7 @@ TEST_P(Fault, EveryAllocationMayFail) {
     shim_store_fail_alloc(s, k);
     mars_status st = job(s, in, out, &err);
     shim_store_fail_alloc(s, -1);
-    if (st == MARS_OK)
-      break;
+    if (st == MARS_OK) break;
     done++;
     EXPECT_EQ(st, MARS_E_MEMORY) << err.message;
     EXPECT_EQ(dir.files().size(), 1u);
@@ -188,18 +180,15 @@ TEST_P(Fault, AKilledProcessLeavesNothing) {
       mx_sink *sink = nullptr;
       mars_shape shape = {1, {1000000}};
       shim_slot slot = {};
-      if (!s || shim_sink_create(s, out.c_str(), MARS_F64, &shape, &sink, &err) != MARS_OK)
-        _exit(1);
+      if (!s || shim_sink_create(s, out.c_str(), MARS_F64, &shape, &sink, &err) != MARS_OK) _exit(1);
       shim_io io = {};
       io.kind = when == 1 ? SHIM_SPILL : SHIM_WRITE;
       io.sink = sink;
       io.slot = &slot;
       io.buf = shim_store_arena(s);
       io.buf_bytes = io.bytes = 8000000;
-      if (when)
-        shim_run(s, &io, 1);
-      if (write(ready[1], "x", 1) != 1)
-        _exit(1);
+      if (when) shim_run(s, &io, 1);
+      if (write(ready[1], "x", 1) != 1) _exit(1);
       pause();
       _exit(1);
     }
@@ -332,8 +321,7 @@ void refuse(unsigned nr, int arg, unsigned mask, unsigned error) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  if (!mask)
-    code[3] = BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0);
+  if (!mask) code[3] = BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0);
   sock_fprog prog = {6, code};
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
   ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
@@ -396,11 +384,9 @@ TEST(LockedMemory, RefusalIsSaidOnce) {
   EXPECT_EQ(in_child([&] {
               rlimit lim = {0, 0};
               setrlimit(RLIMIT_MEMLOCK, &lim);
-              if (getuid() == 0 && setresuid(65534, 65534, 65534) != 0)
-                return; /* root may lock anything */
+              if (getuid() == 0 && setresuid(65534, 65534, 65534) != 0) return; /* root may lock anything */
               Store store({{"uring", true}, {spill.path}, 0, 64 * kMiB});
-              if (strcmp(shim_store_backend(store), "io_uring"))
-                return;
+              if (strcmp(shim_store_backend(store), "io_uring")) return;
               mars_error err;
               for (int i = 0; i < 3; i++)
                 EXPECT_EQ(job(store, dir / "in.npy", dir / "out.npy", &err), MARS_OK) << err.message;
@@ -428,8 +414,7 @@ TEST(LockedMemory, RegisteredBuffersAreUsedWhereAllowed) {
 
 TEST_P(Fault, MemoryFileSystem) {
   struct stat st;
-  if (stat("/dev/shm", &st) != 0)
-    GTEST_SKIP() << "no /dev/shm here";
+  if (stat("/dev/shm", &st) != 0) GTEST_SKIP() << "no /dev/shm here";
   std::string in = dir / "in.npy", out = "/dev/shm/mars-io-test-" + std::to_string(getpid()) + ".npy";
   write_input(in);
   {

@@ -61,11 +61,9 @@ TEST_P(Npy, ReadsEveryDtypeOrderEndianAndVersion) {
           EXPECT_EQ(info.swap, order == '>' && d.bytes > 1) << what;
           std::vector<char> got, want = data;
           if (info.swap)
-            for (size_t i = 0; i < want.size(); i += d.scalar)
-              std::reverse(&want[i], &want[i] + d.scalar);
+            for (size_t i = 0; i < want.size(); i += d.scalar) std::reverse(&want[i], &want[i] + d.scalar);
           if (d.dtype == MARS_BOOL)
-            for (char &c : want)
-              c = c != 0;
+            for (char &c : want) c = c != 0;
           ASSERT_EQ(read_range(store, f, 0, data.size(), got, &err), MARS_OK) << what << err.message;
           EXPECT_EQ(got, want) << what;
           size_t from = 7 * d.bytes, bytes = 613 * d.bytes;
@@ -237,8 +235,7 @@ TEST(NpyHeader, RandomMutationsNeverConfuseIt) {
         h[at] = "{}()',:0 9LTrue<f8\\"[rng() % 19];
         break;
       }
-      if (h.empty())
-        h = "x";
+      if (h.empty()) h = "x";
     }
     shim_info info = {};
     mars_error err;
@@ -249,8 +246,7 @@ TEST(NpyHeader, RandomMutationsNeverConfuseIt) {
       ASSERT_LT(info.dtype, MARS_DTYPE_COUNT);
       ASSERT_GE(info.shape.ndim, 0);
       ASSERT_LE(info.shape.ndim, MARS_MAX_DIMS);
-      for (int i = 0; i < info.shape.ndim; i++)
-        ASSERT_GE(info.shape.dims[i], 0);
+      for (int i = 0; i < info.shape.ndim; i++) ASSERT_GE(info.shape.dims[i], 0);
     } else {
       ASSERT_NE(err.message[0], '\0');
     }
@@ -263,8 +259,7 @@ mars_status open_file(Store &s, const std::string &path, mars_error *err) {
   mx_source *f = nullptr;
   *err = {};
   mars_status st = shim_source_open(s, path.c_str(), &info, &f, err);
-  if (st == MARS_OK)
-    shim_source_release(s, f);
+  if (st == MARS_OK) shim_source_release(s, f);
   EXPECT_TRUE(st == MARS_OK || f == nullptr);
   return st;
 }
@@ -344,8 +339,7 @@ TEST(NpySwap, ReversesEveryScalarOfEveryLength) {
   for (const Dtype &d : kDtypes)
     for (size_t n : {0, 1, 2, 3, 7, 8, 31, 100}) {
       std::vector<char> v = random_bytes(n * d.bytes + 1, 9), want = v; /* +1: also from an odd address */
-      for (size_t i = 1; i < v.size(); i += d.scalar)
-        std::reverse(&want[i], &want[i] + d.scalar);
+      for (size_t i = 1; i < v.size(); i += d.scalar) std::reverse(&want[i], &want[i] + d.scalar);
       shim_npy_swap(v.data() + 1, n * d.bytes, d.dtype);
       EXPECT_EQ(v, want) << d.code << " " << n;
     }

@@ -51,16 +51,14 @@ shim_store *shim_store_open(const shim_store_config *c, long long fail_alloc, ma
                             .log_user = s};
   if (mx_io_store_create(&config, &s->store, err) != MARS_OK) {
     long long left = shim_store_close(s);
-    if (left)
-      err->code = 1000000 + left; /* a leak: no errno looks like this */
+    if (left) err->code = 1000000 + left; /* a leak: no errno looks like this */
     return NULL;
   }
   return s;
 }
 
 long long shim_store_close(shim_store *s) {
-  if (s->store)
-    s->store->ops->destroy(s->store);
+  if (s->store) s->store->ops->destroy(s->store);
   long long left = atomic_load(&s->mem.live);
   munmap(s->arena, s->arena_bytes);
   pthread_mutex_destroy(&s->lock);
@@ -157,11 +155,9 @@ static long long run(shim_store *s, shim_io *reqs, int n, bool closing) {
     list[i] = &all[i].io;
   }
   s->store->ops->submit(s->store, list, n);
-  if (closing)
-    left = shim_store_close(s);
+  if (closing) left = shim_store_close(s);
   pthread_mutex_lock(&b.lock);
-  while (!closing && b.left > 0)
-    pthread_cond_wait(&b.change, &b.lock);
+  while (!closing && b.left > 0) pthread_cond_wait(&b.change, &b.lock);
   pthread_mutex_unlock(&b.lock);
   free(all);
   free(list);
@@ -185,8 +181,7 @@ mars_status shim_source_open(shim_store *s, const char *path, shim_info *info, m
                              mars_error *err) {
   mx_source_info got;
   mars_status st = s->store->ops->source_open(s->store, "mars_from_npy", path, &got, out, err);
-  if (st == MARS_OK)
-    *info = (shim_info){got.dtype, got.shape, got.fortran, got.swap, got.data_offset};
+  if (st == MARS_OK) *info = (shim_info){got.dtype, got.shape, got.fortran, got.swap, got.data_offset};
   return st;
 }
 void shim_source_release(shim_store *s, mx_source *source) {
@@ -213,17 +208,14 @@ mars_status shim_npy_parse(const void *bytes, size_t n, shim_info *info, mars_er
   int64_t offset = 0, length = 0;
   mx_source_info got = {0};
   mars_status st = mx_npy_prefix("mars_from_npy", "x.npy", bytes, n, &offset, &length, err);
-  if (st != MARS_OK)
-    return st;
-  if (offset + length > (int64_t)n)
-    return mx_fail(err, MARS_E_FORMAT, "the header is cut");
+  if (st != MARS_OK) return st;
+  if (offset + length > (int64_t)n) return mx_fail(err, MARS_E_FORMAT, "the header is cut");
   /* a copy of the exact size, so that a read beyond the end is seen by the sanitizer */
   char *dict = malloc((size_t)length + !length);
   memcpy(dict, (const char *)bytes + offset, (size_t)length);
   st = mx_npy_parse("mars_from_npy", "x.npy", dict, (size_t)length, &got, err);
   free(dict);
-  if (st == MARS_OK)
-    *info = (shim_info){got.dtype, got.shape, got.fortran, got.swap, offset + length};
+  if (st == MARS_OK) *info = (shim_info){got.dtype, got.shape, got.fortran, got.swap, offset + length};
   return st;
 }
 void shim_npy_swap(void *data, size_t bytes, mars_dtype dtype) {

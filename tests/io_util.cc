@@ -18,15 +18,13 @@ TempDir::TempDir() {
   std::string text = std::string(base && *base ? base : "/tmp") + "/mars-io-test-XXXXXX";
   std::vector<char> name(text.begin(), text.end());
   name.push_back(0);
-  if (!mkdtemp(name.data()))
-    throw std::runtime_error("mkdtemp failed");
+  if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
   char real[4096]; // names in /proc are real ones
   path = realpath(name.data(), real) ? real : name.data();
 }
 
 TempDir::~TempDir() {
-  for (const std::string &f : files())
-    unlink((*this / f).c_str());
+  for (const std::string &f : files()) unlink((*this / f).c_str());
   rmdir(path.c_str());
 }
 
@@ -34,8 +32,7 @@ std::vector<std::string> TempDir::files() const {
   std::vector<std::string> out;
   if (DIR *d = opendir(path.c_str())) {
     while (dirent *e = readdir(d))
-      if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-        out.push_back(e->d_name);
+      if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) out.push_back(e->d_name);
     closedir(d);
   }
   return out;
@@ -43,14 +40,12 @@ std::vector<std::string> TempDir::files() const {
 
 Store::Store(const Options &o) : size(o.arena) {
   std::vector<const char *> dirs;
-  for (const std::string &d : o.spill)
-    dirs.push_back(d.c_str());
+  for (const std::string &d : o.spill) dirs.push_back(d.c_str());
   shim_store_config c = {o.mode.backend,   !o.mode.direct, dirs.data(),
                          (int)dirs.size(), o.spill_budget, o.arena};
   mars_error err = {};
   s = shim_store_open(&c, -1, &err);
-  if (!s)
-    throw std::runtime_error(err.message);
+  if (!s) throw std::runtime_error(err.message);
 }
 
 Store::~Store() {
@@ -60,8 +55,7 @@ Store::~Store() {
 char *Store::buffer(size_t bytes) {
   char *at = shim_store_arena(s) + used;
   used += (bytes + kAlign - 1) / kAlign * kAlign + 2 * kAlign;
-  if (used > size)
-    throw std::runtime_error("the test's arena is too small");
+  if (used > size) throw std::runtime_error("the test's arena is too small");
   return at;
 }
 
@@ -73,8 +67,7 @@ std::vector<char> random_bytes(size_t n, uint32_t seed) {
     uint64_t v = rng();
     memcpy(&out[i], &v, 8);
   }
-  for (; i < n; i++)
-    out[i] = (char)rng();
+  for (; i < n; i++) out[i] = (char)rng();
   return out;
 }
 
@@ -84,8 +77,7 @@ std::string npy_header(const std::string &dict, int major) {
   std::string out("\x93NUMPY");
   out += (char)major;
   out += '\0';
-  for (size_t i = 0; i < prefix - 8; i++)
-    out += (char)(text.size() >> 8 * i);
+  for (size_t i = 0; i < prefix - 8; i++) out += (char)(text.size() >> 8 * i);
   return out + text;
 }
 
@@ -105,8 +97,7 @@ std::vector<char> read_file(const std::string &path) {
 int open_fds() {
   int n = 0;
   if (DIR *d = opendir("/proc/self/fd")) {
-    while (readdir(d))
-      n++;
+    while (readdir(d)) n++;
     closedir(d);
   }
   return n;
@@ -119,11 +110,9 @@ std::vector<std::string> deleted_fds(const std::string &dir) {
       char target[4096];
       std::string name = std::string("/proc/self/fd/") + e->d_name;
       ssize_t n = readlink(name.c_str(), target, sizeof target - 1);
-      if (n <= 0)
-        continue;
+      if (n <= 0) continue;
       std::string text(target, (size_t)n);
-      if (text.rfind(dir + "/", 0) == 0 && text.find(" (deleted)") != std::string::npos)
-        out.push_back(name);
+      if (text.rfind(dir + "/", 0) == 0 && text.find(" (deleted)") != std::string::npos) out.push_back(name);
     }
     closedir(d);
   }
@@ -143,8 +132,7 @@ mars_status read_range(Store &s, mx_source *f, int64_t offset, size_t bytes, std
   shim_run(s, &io, 1);
   EXPECT_EQ(io.times, 1);
   out.assign(io.buf + io.phase, io.buf + io.phase + bytes);
-  if (err)
-    *err = io.err;
+  if (err) *err = io.err;
   return io.status;
 }
 
