@@ -1,5 +1,1 @@
-if(EXISTS ${CMAKE_SOURCE_DIR}/engine/exec/sources.cmake)
-  mars_test(graph_test graph_test.cc graph_types_test.cc graph_shim.c)
-else()
-  mars_test(graph_test graph_test.cc graph_types_test.cc graph_shim.c graph_doubles.c)
-endif()
+mars_test(graph_test graph_test.cc graph_types_test.cc graph_shim.c)

@@ -1,8 +1,11 @@
 #include "tests/graph_shim.h"
 
 #include "engine/exec/value.h"
-#include "engine/graph/graph.h"
+#include "engine/graph/build.h"
 #include "engine/session.h"
+#include "host/loops.h"
+
+#include <math.h>
 
 #include <string.h>
 
@@ -57,6 +60,56 @@ bool gs_give_value(mars_tensor *t, void *data) {
   if (value == NULL) return false;
   mx_node_set_value(&t->session->graph, t->node, value);
   return true;
+}
+
+/* An element in memory as a constant. */
+static void load_const(mars_dtype dt, const void *at, mx_const *c) {
+  float f[2];
+
+  memset(c, 0, sizeof *c);
+  c->dtype = dt;
+  switch (dt) {
+  case MARS_BOOL: c->v.b = *(const uint8_t *)at; break;
+  case MARS_I8: c->v.i = *(const int8_t *)at; break;
+  case MARS_I16: c->v.i = *(const int16_t *)at; break;
+  case MARS_I32: c->v.i = *(const int32_t *)at; break;
+  case MARS_U8: c->v.u = *(const uint8_t *)at; break;
+  case MARS_U16: c->v.u = *(const uint16_t *)at; break;
+  case MARS_U32: c->v.u = *(const uint32_t *)at; break;
+  case MARS_F32: c->v.f = *(const float *)at; break;
+  case MARS_C64:
+    memcpy(f, at, sizeof f);
+    c->v.c[0] = f[0];
+    c->v.c[1] = f[1];
+    break;
+  default: memcpy(&c->v, at, mars_dtype_bytes(dt)); break;
+  }
+}
+
+static bool same(double a, double b) { return isnan(a) ? isnan(b) : a == b && signbit(a) == signbit(b); }
+
+bool gs_cast_agrees(int from, int to, uint64_t bits) {
+  const mx_loops *loops = mx_loops_select("baseline");
+  union {
+    uint64_t u[2];
+    double f[2];
+  } in = {{bits, bits >> 7 | bits << 57}}, out = {{0, 0}}, wide = {{0, 0}};
+  mx_const c, want, got;
+
+  if (from == MARS_BOOL) in.u[0] &= 1;
+  load_const((mars_dtype)from, &in, &c);
+  mx_const_cast(&c, (mars_dtype)to, &want);
+  loops->cast[from][to](1, &out, &in, NULL, NULL);
+  if (mx_dtype_is_half((mars_dtype)to)) {
+    loops->cast[to][MARS_F32](1, &wide, &out, NULL, NULL);
+    load_const(MARS_F32, &wide, &got);
+  } else {
+    load_const((mars_dtype)to, &out, &got);
+  }
+  if (want.dtype != got.dtype) return false;
+  if (want.dtype < MARS_F16) return want.v.u == got.v.u;
+  if (want.dtype <= MARS_F64) return same(want.v.f, got.v.f);
+  return same(want.v.c[0], got.v.c[0]) && same(want.v.c[1], got.v.c[1]);
 }
 
 int gs_loop_dtype(const char *op, int dt) { return mx_op_loop_dtype(mx_op_find(op), (mars_dtype)dt); }

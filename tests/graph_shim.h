@@ -36,6 +36,8 @@ size_t gs_n_nodes(mars_session *s);
 /* Gives the node values that exist, as a run would. false: no memory. */
 bool gs_give_value(mars_tensor *t, void *data);
 
+/* Whether casting the constant whose element bits are `bits` (no half) gives what the host's loop gives. */
+bool gs_cast_agrees(int from, int to, uint64_t bits);
 int gs_loop_dtype(const char *op, int dt);
 int gs_result_dtype(const char *op, int dt);
 /* parts of the accumulator of row `op` for K kept elements; returns its bytes */

@@ -96,12 +96,19 @@ static uint64_t float_to_unsigned(double x, mars_dtype to) {
   return (uint64_t)x;
 }
 
-/* An integer straight to f32: by way of f64 it would be rounded twice. */
-static double integer_to_float(const mx_const *from, mars_dtype to) {
-  bool single = to == MARS_F32 || to == MARS_C64;
+/* A magnitude as f64; what does not fit goes into the last bit, so that rounding on to fewer bits rounds once. */
+static double sticky(uint64_t u) {
+  return (double)(u >> 53 == 0 ? u : (u & ~(uint64_t)0x7ff) | (uint64_t)((u & 0x7ff) != 0) << 11);
+}
 
-  if (mx_dtype_is_signed(from->dtype)) return single ? (double)(float)from->v.i : round_float((double)from->v.i, to);
-  return single ? (double)(float)from->v.u : round_float((double)from->v.u, to);
+static double integer_to_float(const mx_const *from, mars_dtype to) {
+  bool negative = mx_dtype_is_signed(from->dtype) && from->v.i < 0;
+  double magnitude;
+
+  if (to == MARS_F64 || to == MARS_C128)
+    return mx_dtype_is_signed(from->dtype) ? (double)from->v.i : (double)from->v.u;
+  magnitude = sticky(negative ? 0 - from->v.u : from->v.u);
+  return round_float(negative ? -magnitude : magnitude, to);
 }
 
 static double real_part(const mx_const *from, mars_dtype to) {

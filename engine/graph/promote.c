@@ -179,6 +179,43 @@ static mx_node *apply_ldexp(mx_build *b, const mx_term *term) {
   return mx_build_cast(b, node, half);
 }
 
+/* A signed integer against a uint64: f64, their common dtype, would take 2**63 and 2**63 - 1 for equal. NumPy 2 compares the
+   values, by the sign first. */
+static bool is_mixed_comparison(mx_op op, const mx_term *term) {
+  mars_dtype x, y;
+
+  if (!is_comparison(op) || term[0].weak || term[1].weak) return false;
+  x = term[0].node->dtype;
+  y = term[1].node->dtype;
+  return (x == MARS_U64 && mx_dtype_is_signed(y)) || (y == MARS_U64 && mx_dtype_is_signed(x));
+}
+
+static mx_op mirrored(mx_op op) {
+  switch (op) {
+  case MX_OP_LESS: return MX_OP_GREATER;
+  case MX_OP_LESS_EQUAL: return MX_OP_GREATER_EQUAL;
+  case MX_OP_GREATER: return MX_OP_LESS;
+  case MX_OP_GREATER_EQUAL: return MX_OP_LESS_EQUAL;
+  default: return op;
+  }
+}
+
+static mx_node *compare_mixed(mx_build *b, mx_op op, const mx_term *term) {
+  static const mars_shape scalar;
+  bool swap = term[0].node->dtype == MARS_U64;
+  mx_node *x = term[swap].node, *y = term[!swap].node, *zero = mx_build_number(b, x->dtype, &scalar, 0), *same;
+  bool negative_holds;
+  mars_shape shape;
+
+  if (!mx_build_broadcast_shapes(b, term, 2, &shape)) return NULL; /* to be told with the caller's operands */
+  if (swap) op = mirrored(op);
+  same = mx_build_op2(b, op, mx_build_cast(b, x, MARS_U64), y);
+  negative_holds = op == MX_OP_NOT_EQUAL || op == MX_OP_LESS || op == MX_OP_LESS_EQUAL;
+  if (b->st != MARS_OK) return NULL;
+  if (negative_holds) return mx_build_op2(b, MX_OP_LOGICAL_OR, mx_build_op2(b, MX_OP_LESS, x, zero), same);
+  return mx_build_op2(b, MX_OP_LOGICAL_AND, mx_build_op2(b, MX_OP_GREATER_EQUAL, x, zero), same);
+}
+
 mx_node *mx_build_apply(mx_build *b, mx_op op, const mx_term *term, int n, bool *weak) {
   int first = op == MX_OP_WHERE; /* the condition takes no part in promotion */
   bool all_weak;
@@ -189,6 +226,7 @@ mx_node *mx_build_apply(mx_build *b, mx_op op, const mx_term *term, int n, bool 
   if (weak != NULL) *weak = false;
   if (b->st != MARS_OK) return NULL;
   if (op == MX_OP_LDEXP && rank_of(term[1].node->dtype) <= 1) return apply_ldexp(b, term);
+  if (is_mixed_comparison(op, term)) return compare_mixed(b, op, term);
   loop = mx_op_loop_dtype(op, mx_build_promote(b, term + first, n - first, &all_weak));
   if (loop == MARS_DTYPE_AUTO) return fail_domain(b, op, term, n);
   if (is_comparison(op)) loop = widen_comparison(term, n, loop);

@@ -189,8 +189,10 @@ MARS_API mars_tensor *mars_empty_like(mars_tensor *a);
 MARS_API mars_tensor *mars_zeros_like(mars_tensor *a);
 MARS_API mars_tensor *mars_ones_like(mars_tensor *a);
 MARS_API mars_tensor *mars_full_like(mars_tensor *a, mars_tensor *fill);
-/** \brief start, start + step, ... below stop; integer dtypes count in integers. */
+/** \brief start, start + step, ... below stop. Integer dtypes count in integers, others are start + i*step in f64, cast.
+    MARS_DTYPE_AUTO: i64 if all three are whole numbers, else f64. */
 MARS_API mars_tensor *mars_arange(mars_session *s, mars_dtype dt, double start, double stop, double step);
+/** \brief num values from start to stop; with endpoint the last one is stop exactly. Integer dtypes: rounded down. */
 MARS_API mars_tensor *mars_linspace(mars_session *s, mars_dtype dt, double start, double stop, int64_t num,
                                     bool endpoint);
 MARS_API mars_tensor *mars_eye(mars_session *s, mars_dtype dt, int64_t n, int64_t m, int64_t k);
@@ -199,7 +201,7 @@ MARS_API mars_tensor *mars_iota(mars_session *s, mars_dtype dt, mars_shape shape
 
 /**
  * \brief Borrow caller memory, no copy. It must stay unchanged until release(user) is called (NULL: until the
- * session ends), which happens once, when no tensor needs it any more.
+ * session ends), which happens once, when no tensor needs it any more; at once if this call fails.
  * \param byte_strides  per axis, any sign, NULL: C order; data points to element [0, 0, ...].
  */
 MARS_API mars_tensor *mars_from_memory(mars_session *s, mars_dtype dt, mars_shape shape,
@@ -251,11 +253,13 @@ typedef struct mars_reduce_options {
 
 /* ---- random: the same values for any chunking, thread count, device or budget ---------------------- */
 
-/** \brief Seed of the streams that follow (default 0); each mars_random_* call takes the next stream. */
+/** \brief Seed of the streams that follow (default 0), which are counted from 0 again; each mars_random_* call takes the
+    next stream. MARS_DTYPE_AUTO is f64 (integers: i64). f16 and bf16 are f32 values, rounded. */
 MARS_API void mars_random_seed(mars_session *s, uint64_t seed);
-/** \brief f32 or f64 in [low, high). */
+/** \brief In [low, high); halves may round up to high. */
 MARS_API mars_tensor *mars_random_uniform(mars_session *s, mars_dtype dt, mars_shape shape, double low, double high);
 MARS_API mars_tensor *mars_random_standard_normal(mars_session *s, mars_dtype dt, mars_shape shape);
+/** \brief loc + scale * a standard normal, rounded after each of the two. */
 MARS_API mars_tensor *mars_random_normal(mars_session *s, mars_dtype dt, mars_shape shape, double loc, double scale);
 MARS_API mars_tensor *mars_random_exponential(mars_session *s, mars_dtype dt, mars_shape shape, double scale);
 /** \brief Integers in [low, high), any integer dtype. */

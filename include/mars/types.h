@@ -144,7 +144,8 @@ MARS_API const char *mars_status_name(mars_status st);
 MARS_API const char *mars_status_text(mars_status st);
 /** \brief NumPy's name of a dtype, "?" if it is none. */
 MARS_API const char *mars_dtype_name(mars_dtype dt);
-/** \brief dtype of a name ("float64", "f8", "f64", "bf16", ...); MARS_DTYPE_AUTO if it is none. */
+/** \brief dtype of a name ("float64", "f8", "f64", "bf16", ...); MARS_DTYPE_AUTO if it is none. "i8", "u8" are none: bits
+    here, bytes in NumPy. */
 MARS_API mars_dtype mars_dtype_from_name(const char *name);
 /** \brief Bytes of an element, 0 if dt is no dtype. */
 MARS_API size_t mars_dtype_bytes(mars_dtype dt);
