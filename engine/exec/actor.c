@@ -12,13 +12,17 @@ int64_t mx_now_ns(void) {
 
 /* ---- jobs ---- */
 
-void mx_job_unref(mars_job *job) {
-  if (atomic_fetch_sub(&job->refs, 1) != 1) return;
-  mars_session *s = job->session;
+static void drop_nodes(mars_job *job) {
   for (size_t i = 0; i < job->n_wants; i++) {
-    if (job->wants[i].node) mx_node_release(&s->graph, job->wants[i].node);
-    mx_free(&s->mem, job->paths[i]);
+    if (job->wants[i].node) mx_node_release(&job->session->graph, job->wants[i].node);
+    job->wants[i].node = NULL;
   }
+}
+
+static void free_job(mars_job *job) {
+  mars_session *s = job->session;
+  drop_nodes(job);
+  for (size_t i = 0; i < job->n_wants; i++) mx_free(&s->mem, job->paths[i]);
   mx_free(&s->mem, job->wants);
   mx_free(&s->mem, job->paths);
   mx_free(&s->mem, job->text);
@@ -27,43 +31,63 @@ void mx_job_unref(mars_job *job) {
   mx_free(&s->mem, job);
 }
 
+void mx_job_unref(mars_job *job) {
+  if (atomic_fetch_sub(&job->refs, 1) == 1) free_job(job);
+}
+
+/* Who waits finds everything given back: the nodes before, the actor's reference together with the news, so that the
+   caller's is the last one then. */
 void mx_job_end(mars_job *job, mars_status st, const mars_error *err) {
+  drop_nodes(job);
   pthread_mutex_lock(&job->lock);
   job->status = st;
   if (st != MARS_OK && err) job->error = *err;
+  atomic_fetch_sub(&job->refs, 1);
   job->done = true;
   pthread_cond_broadcast(&job->ended);
   pthread_mutex_unlock(&job->lock);
-  mx_job_unref(job);
 }
 
 /* ---- values that come and go ---- */
 
-void mx_actor_discard(mx_actor *a, mx_value *value) {
-  pthread_mutex_lock(&a->discard_lock);
-  value->next = a->discarded;
-  a->discarded = value;
-  pthread_mutex_unlock(&a->discard_lock);
+static void forget(mx_actor *a, mx_value *v) {
+  mx_store *store = a->session->store;
+  for (int64_t i = 0; i < v->grid.total; i++)
+    if (v->chunks[i].slot.dir) store->ops->slot_free(store, &v->chunks[i].slot);
+  for (int64_t i = 0; i < a->kept.n; i++)
+    if (a->kept.at[i] == v) {
+      a->kept.at[i] = a->kept.at[--a->kept.n];
+      break;
+    }
+  mx_value_free(v);
 }
 
-static void collect_discarded(mx_actor *a) {
-  pthread_mutex_lock(&a->discard_lock);
-  mx_value *v = a->discarded;
-  a->discarded = NULL;
-  pthread_mutex_unlock(&a->discard_lock);
-  while (v) {
-    mx_value *next = v->next;
-    mx_store *store = a->session->store;
-    for (int64_t i = 0; i < v->grid.total; i++)
-      if (v->chunks[i].slot.dir) store->ops->slot_free(store, &v->chunks[i].slot);
-    for (int64_t i = 0; i < a->kept.n; i++)
-      if (a->kept.at[i] == v) {
-        a->kept.at[i] = a->kept.at[--a->kept.n];
-        break;
-      }
-    mx_value_free(v);
-    v = next;
+void mx_actor_discard(mx_actor *a, mx_value *value) {
+  pthread_mutex_lock(&a->kept_lock);
+  if (a->busy) {
+    value->next = a->discarded;
+    a->discarded = value;
+  } else {
+    forget(a, value);
   }
+  pthread_mutex_unlock(&a->kept_lock);
+}
+
+static void become_busy(mx_actor *a) {
+  pthread_mutex_lock(&a->kept_lock);
+  a->busy = true;
+  pthread_mutex_unlock(&a->kept_lock);
+}
+
+static void become_idle(mx_actor *a) {
+  pthread_mutex_lock(&a->kept_lock);
+  while (a->discarded) {
+    mx_value *v = a->discarded;
+    a->discarded = v->next;
+    forget(a, v);
+  }
+  a->busy = false;
+  pthread_mutex_unlock(&a->kept_lock);
 }
 
 static void count_used(mx_actor *a) {
@@ -197,7 +221,7 @@ static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
   mx_plan *plan = NULL;
   int64_t t0 = mx_now_ns();
   job->started_ns = t0;
-  collect_discarded(a);
+  become_busy(a);
   if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
   MX_TRY(hold_kept(&r, err));
   MX_TRY(create_sinks(&r, err));
@@ -223,6 +247,7 @@ done:
   for (size_t i = 0; i < r.n_kept; i++) mx_value_release(r.kept[i]);
   mx_free(&s->mem, r.kept);
   count_used(a);
+  become_idle(a);
   return st;
 }
 
@@ -248,7 +273,6 @@ static void *actor_main(void *arg) {
       m = next;
     }
   }
-  collect_discarded(a);
   return NULL;
 }
 
@@ -269,7 +293,7 @@ mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
   int e = mx_mailbox_init(&a->inbox);
   box = !e;
   if (!e) {
-    e = pthread_mutex_init(&a->discard_lock, NULL);
+    e = pthread_mutex_init(&a->kept_lock, NULL);
     lock = !e;
   }
   if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no lock"));
@@ -281,7 +305,7 @@ mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
 done:
   if (a) {
     mx_owner_destroy(a->owner);
-    if (lock) pthread_mutex_destroy(&a->discard_lock);
+    if (lock) pthread_mutex_destroy(&a->kept_lock);
     if (box) mx_mailbox_reset(&a->inbox);
     mx_free(&s->mem, a);
   }
@@ -299,8 +323,7 @@ void mx_actor_destroy(mx_actor *a) {
 
 void mx_actor_free(mx_actor *a) {
   if (!a) return;
-  collect_discarded(a); /* what the graph's end let go */
-  pthread_mutex_destroy(&a->discard_lock);
+  pthread_mutex_destroy(&a->kept_lock);
   mx_mailbox_reset(&a->inbox);
   mx_vec_free(&a->session->mem, &a->kept);
   mx_free(&a->session->mem, a);

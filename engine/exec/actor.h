@@ -11,7 +11,7 @@
 #include "engine/plan/plan.h"
 #include <stdatomic.h>
 
-enum { MX_MSG_JOB, MX_MSG_STOP, MX_MSG_WAKE, MX_MSG_BATCH, MX_MSG_IO };
+enum { MX_MSG_JOB, MX_MSG_STOP, MX_MSG_BATCH, MX_MSG_IO };
 
 typedef struct mx_owner mx_owner; /* engine/exec/owner.h */
 
@@ -24,10 +24,11 @@ typedef struct mx_actor {
   atomic_bool stopping; /* whatever runs or waits is cancelled */
   mx_message *held; /* jobs that arrived while one ran */
   mx_message **held_tail;
-  MX_VEC(mx_value *) kept; /* CHUNKS values; weak */
+  MX_VEC(mx_value *) kept; /* CHUNKS values; weak. While a job runs the actor's, else under kept_lock */
   atomic_llong used_bytes; /* of the arena, by kept values, after the last job */
-  pthread_mutex_t discard_lock;
-  mx_value *discarded; /* released ones whose chunks must be given back; linked through `next` */
+  pthread_mutex_t kept_lock;
+  bool busy;               /* a job runs: what is let go waits in `discarded`, linked through `next` */
+  mx_value *discarded;
 } mx_actor;
 
 struct mars_job {

@@ -402,7 +402,7 @@ static void take_messages(exec *x, int timeout_ms) {
     mx_message *next = m->next;
     if (m->kind == MX_MSG_BATCH) batch_ended(x, (mx_batch *)m);
     else if (m->kind == MX_MSG_IO) transfer_ended(x, (transfer *)m);
-    else if (m->kind != MX_MSG_WAKE) {
+    else {
       m->next = NULL;
       *x->actor->held_tail = m;
       x->actor->held_tail = &m->next;

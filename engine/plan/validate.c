@@ -12,6 +12,7 @@ typedef struct check {
   uint64_t *live;    /* a bit per UNIT bytes of the arena */
   int32_t *touched;  /* per UNIT: last COMPUTE step that touched it, or NULL for large arenas */
   int32_t *stored;   /* per UNIT: last STORE step */
+  int32_t *implied;  /* per step: the last STORE that has ended when the COMPUTE steps up to it have */
   int64_t *offset;   /* per chunk, -1 not resident */
   uint8_t *made;     /* per chunk: its values exist or existed */
   uint8_t *spilled;
@@ -33,9 +34,11 @@ static bool claim(check *k, int64_t at, int64_t bytes, bool take) {
   return true;
 }
 
-/* Memory of this range may be written by step s: its last users are among what s waits for (COMPUTE steps run in order). */
-static bool fenced(const check *k, const mx_step *s, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
+/* Memory of this range may be written by step s: its last users are among what s waits for. COMPUTE steps run in order and
+   have waited themselves: scratch that lay there meanwhile hands on no more than its COMPUTE step. */
+static bool fenced(const check *k, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
   if (!k->touched) return true;
+  if (after >= 0 && k->implied[after] > after_store) after_store = k->implied[after];
   for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) {
     if (k->stored[u] > after_store) return false;
     if (k->touched[u] > after) return false;
@@ -53,7 +56,7 @@ static const char *settle(check *k, const mx_step *s) {
   const mx_pchunk *c = &p->chunks.at[s->id];
   if (k->offset[s->id] >= 0) return "chunk is resident already";
   if (!claim(k, s->offset, room_of(c), true)) return "memory is in use or outside the arena";
-  if (!fenced(k, s, s->offset, room_of(c), s->after, s->after_store)) return "memory is reused before its last user ended";
+  if (!fenced(k, s->offset, room_of(c), s->after, s->after_store)) return "memory is reused before its last user ended";
   touch(k, s->offset, room_of(c), -1, false); /* whoever uses it next has waited for this step, and so for those before */
   touch(k, s->offset, room_of(c), -1, true);
   k->offset[s->id] = s->offset;
@@ -84,6 +87,10 @@ static const char *compute(check *k, const mx_step *s, int32_t number) {
 
 static const char *replay(check *k, const mx_step *s, int32_t number) {
   const mx_plan *p = k->plan;
+  if (k->implied) {
+    k->implied[number] = number ? k->implied[number - 1] : -1;
+    if (s->kind == MX_STEP_COMPUTE && s->after_store > k->implied[number]) k->implied[number] = s->after_store;
+  }
   switch (s->kind) {
   case MX_STEP_ALLOC:
   case MX_STEP_LOAD: return settle(k, s);
@@ -142,7 +149,8 @@ mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
   k.spilled = mx_calloc(p->mem, n, 1);
   k.touched = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.touched + 1) : NULL;
   k.stored = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.stored + 1) : NULL;
-  if (!k.live || !k.offset || !k.made || !k.spilled || (fences && (!k.touched || !k.stored))) MX_TRY(MX_NOMEM(err, p->fn));
+  k.implied = fences ? mx_alloc(p->mem, ((size_t)p->steps.n + 1) * sizeof *k.implied) : NULL;
+  if (!k.live || !k.offset || !k.made || !k.spilled || (fences && (!k.touched || !k.stored || !k.implied))) MX_TRY(MX_NOMEM(err, p->fn));
   if (fences) {
     memset(k.touched, -1, (size_t)k.units * sizeof *k.touched);
     memset(k.stored, -1, (size_t)k.units * sizeof *k.stored);
@@ -165,5 +173,6 @@ done:
   mx_free(p->mem, k.spilled);
   mx_free(p->mem, k.touched);
   mx_free(p->mem, k.stored);
+  mx_free(p->mem, k.implied);
   return st;
 }
