@@ -216,8 +216,39 @@ static mx_node *compare_mixed(mx_build *b, mx_op op, const mx_term *term) {
   return mx_build_op2(b, MX_OP_LOGICAL_AND, mx_build_op2(b, MX_OP_GREATER_EQUAL, x, zero), same);
 }
 
+/* The whole exponent 1..8 or -1 that a constant is, else 0. More products would leave the row's error bound; so would any in
+   halves beyond the square, which round after every op. */
+static int small_exponent(const mx_node *y, mars_dtype loop) {
+  const mx_const *c = &y->attr.constant;
+  double v;
+
+  if (y->op != MX_OP_CONST) return 0;
+  if (mx_dtype_is_signed(c->dtype)) v = c->v.i >= 1 && c->v.i <= 8 ? (double)c->v.i : 0;
+  else if (mx_dtype_is_integer(c->dtype)) v = c->v.u <= 8 ? (double)c->v.u : 0;
+  else if (mx_dtype_is_complex(c->dtype)) v = c->v.c[1] == 0 && c->v.c[0] == 2 ? 2 : 0;
+  else v = c->v.f;
+  if (mx_dtype_is_half(loop)) return v == 1 || v == 2 ? (int)v : 0;
+  return v == 1 || v == 2 || v == 3 || v == 4 || v == 5 || v == 6 || v == 7 || v == 8 || v == -1 ? (int)v : 0;
+}
+
+/* x**exponent by repeated squaring, which costs a twentieth of a power; special values come out as pow's. */
+static mx_node *power_by_products(mx_build *b, mars_dtype loop, mx_node *x, int exponent) {
+  mx_node *result = NULL, *square = x;
+
+  if (exponent < 0) return mx_build_row(b, MX_OP_RECIPROCAL, loop, &x, 1);
+  for (; exponent > 0; exponent >>= 1) {
+    if (exponent & 1) {
+      mx_node *pair[2] = {result, square};
+      result = result == NULL ? square : mx_build_row(b, MX_OP_MULTIPLY, loop, pair, 2);
+    }
+    if (exponent > 1) square = mx_build_row(b, MX_OP_SQUARE, loop, &square, 1);
+    if (b->st != MARS_OK) return NULL;
+  }
+  return result;
+}
+
 mx_node *mx_build_apply(mx_build *b, mx_op op, const mx_term *term, int n, bool *weak) {
-  int first = op == MX_OP_WHERE; /* the condition takes no part in promotion */
+  int exponent, first = op == MX_OP_WHERE; /* the condition takes no part in promotion */
   bool all_weak;
   mars_dtype loop;
   mars_shape shape;
@@ -238,6 +269,8 @@ mx_node *mx_build_apply(mx_build *b, mx_op op, const mx_term *term, int n, bool 
     operand[i] = i < first ? mx_build_cast(b, at.node, MARS_BOOL) : mx_build_cast_term(b, &at, loop);
   }
   if (op == MX_OP_POWER) check_exponent(b, loop, operand[1]);
+  if (op == MX_OP_POWER && b->st == MARS_OK && (exponent = small_exponent(operand[1], loop)) != 0)
+    return power_by_products(b, loop, operand[0], exponent);
   if (is_identity_op(op, loop)) return operand[0];
   return mx_build_row(b, op, loop, operand, n);
 }
