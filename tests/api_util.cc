@@ -82,6 +82,22 @@ Session::Session(const Config &c) {
 }
 Session::~Session() { mars_session_destroy(s); }
 
+void settle(mars_session *s) {
+  mars_error err = {};
+  EXPECT_TRUE(ok(mars_run(s, nullptr, 0, &err), err)); // jobs run one after another, and each begins with that
+}
+
+int64_t baseline(mars_session *s) {
+  {
+    Scope scope(s);
+    mars_tensor *first = mars_ones(s, MARS_F64, MARS_SHAPE(4));
+    mars_error err = {};
+    EXPECT_TRUE(ok(mars_run(s, &first, 1, &err), err));
+  }
+  settle(s);
+  return shim_live_allocations(s);
+}
+
 mars_session *shared_session(const Config &c) {
   static std::map<std::string, std::unique_ptr<Session>> open;
   std::unique_ptr<Session> &s = open[name_of(c)];

@@ -60,6 +60,11 @@ public:
 // Sessions that live until the process ends, one per configuration
 mars_session *shared_session(const Config &c);
 
+// The session's thread has given back everything that nobody refers to
+void settle(mars_session *s);
+// Live records of a session with nothing in it, after a first job: what stays for good is there
+int64_t baseline(mars_session *s);
+
 struct Scope { // handles made inside are freed with it
   explicit Scope(mars_session *session) : s(session) { mars_scope_open(s); }
   ~Scope() { mars_scope_close(s); }
