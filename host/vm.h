@@ -26,8 +26,8 @@ enum {
   MX_UNIT_POINTS = 32 << 10, /* a unit of parallel work */
   MX_SERIAL_WORK = 16 << 10, /* calls with less to do than this many additions do not fork */
   MX_BLOCK_MAX = 2048,
-  MX_LANES_MAX = 512,        /* lanes over which one row is spread; also rows that a short reduction keeps */
-  MX_LEAF_ROWS = 16          /* rows that a lane adds up in order before it joins the tree */
+  MX_LANES_MAX = 512,        /* lanes of a strip, at least; also rows that a short reduction keeps */
+  MX_LEAF_POINTS = 1024      /* a leaf of short lanes, and the longest short row: a block of a reduction holds it */
 };
 
 /* ---- views ---- */
@@ -192,6 +192,11 @@ typedef struct mx_host {
 
 enum { MX_TREE_LEVELS = 48 };
 
+/* Where a part of an accumulator stands in a state, and the bytes of a lane; bytes 0: no such part. */
+typedef struct mx_part {
+  size_t offset, bytes;
+} mx_part;
+
 /* A unit being run: one worker, one call. */
 typedef struct mx_run {
   const mx_host *host;
@@ -203,7 +208,9 @@ typedef struct mx_run {
   /* reductions: accumulators in progress, and the tree */
   const int *slots;      /* that are reduced */
   int n_slots;
-  int64_t lanes;         /* of the accumulators below */
+  int64_t lanes;         /* of the accumulators below; 0: not set up */
+  struct mx_part *parts; /* [3 n_slots] where parts stand in a state of `lanes` lanes */
+  struct mx_part *joined; /* the same with ki lanes */
   int64_t pos, k, row;   /* next lane, rows in the current leaf, row number */
   int64_t leaves;
   size_t state_bytes;

@@ -233,7 +233,7 @@ static mars_status spread_constants(compiler *c, mars_error *err) {
 
 /* The largest power of two of points whose registers stay in L1. A whole short row must fit where there are REDUCEs. */
 static int64_t choose_block(const compiler *c) {
-  int64_t b = MX_BLOCK_MAX, least = c->k->n_reduce > 0 ? MX_LANES_MAX : 16;
+  int64_t b = MX_BLOCK_MAX, least = c->k->n_reduce > 0 ? MX_LEAF_POINTS : 16;
 
   while (b > 256 && b * c->per_point > L1_BYTES) b /= 2;
   while (b > least && b * c->per_point > REGS_MAX) b /= 2;

@@ -50,6 +50,9 @@ static int levels_of(int64_t rows) {
   return levels;
 }
 
+/* Short lanes: a block is a leaf, so that kernels see all of it at once. */
+static bool leaf_blocks(const mx_rshape *g) { return MX_LEAF_ROWS * g->lanes <= MX_LEAF_POINTS; }
+
 /* Long rows are cut into splits for parallelism, unless the kept elements give enough of it. */
 static void choose_splits(mx_rshape *g) {
   int64_t par = g->ko * div_up(g->ki, 2048), splits = 1;
@@ -85,13 +88,13 @@ void mx_reduce_shape(const mx_kernel *k, const int64_t *shape, mx_rshape *g) {
   group = g->r * g->ki;
   g->spread = g->splits = g->strips = 1;
   g->kos = max64(1, MX_UNIT_POINTS / group);
-  if (group <= MX_LANES_MAX) {
+  if (group <= (g->ki == 1 ? MX_LEAF_POINTS : MX_LANES_MAX)) {
     g->mode = g->ki == 1 ? MX_M_SHORT_ROWS : MX_M_SHORT_GROUPS;
     g->lanes = MX_LANES_MAX;
     g->rows = g->split_rows = g->r;
   } else {
     g->mode = MX_M_STREAM;
-    while (2 * g->spread * g->ki <= MX_LANES_MAX && 16 * g->spread <= g->r) g->spread *= 2;
+    while (2 * g->spread * g->ki * MX_LEAF_ROWS <= MX_LEAF_POINTS && 2 * g->spread <= g->r) g->spread *= 2;
     g->rows = div_up(g->r, g->spread);
     choose_splits(g);
     choose_lanes(k, g);
@@ -117,6 +120,8 @@ static size_t state_bytes(const mx_kernel *k, const int *slots, int n_slots, int
   return bytes;
 }
 
+static size_t parts_bytes(int n_slots) { return ((size_t)n_slots * 3 * sizeof(mx_part) + 63) & ~(size_t)63; }
+
 static size_t counters_bytes(const mx_rshape *g) {
   return (size_t)round_up(g->ko * g->strips * (int64_t)sizeof(atomic_int), 64);
 }
@@ -133,7 +138,8 @@ size_t mx_reduce_acc_bytes(const mx_prep *prep) {
 
   if (g->mode == MX_M_SCAN) return (size_t)g->lanes * 16 + 64;
   if (g->mode == MX_M_STREAM) states += (size_t)levels_of(g->split_rows);
-  return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 + 64;
+  return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 +
+         2 * parts_bytes(k->n_reduce) + 64;
 }
 
 void mx_reduce_begin(const mx_prep *prep) {
@@ -143,24 +149,39 @@ void mx_reduce_begin(const mx_prep *prep) {
   for (int64_t i = 0; i < g->ko * g->strips; i++) atomic_init((atomic_int *)prep->call->scratch + i, (int)g->splits);
 }
 
-/* Parts of slot number i in a state, from lane `at` on. */
-static void parts_of(const mx_kernel *k, const int *slots, int i, char *state, int64_t lanes, int64_t at, char **part) {
-  mx_acc_layout layout;
+/* Where the parts of all slots stand in a state of `lanes` lanes; returns its bytes. */
+static size_t lay_out_state(const mx_run *run, int64_t lanes, mx_part *parts) {
+  size_t base = 0;
 
-  for (int j = 0; j < i; j++) state += slot_bytes(&k->outs[slots[j]], lanes, &layout);
-  slot_bytes(&k->outs[slots[i]], lanes, &layout);
-  part[0] = part[1] = part[2] = NULL;
-  for (int p = 0; p < layout.n_parts; p++)
-    part[p] = state + layout.offset[p] + (size_t)at * mars_dtype_bytes(layout.dtype[p]);
+  for (int i = 0; i < run->n_slots; i++, parts += 3) {
+    mx_acc_layout layout;
+    size_t bytes = slot_bytes(&run->kernel->outs[run->slots[i]], lanes, &layout);
+
+    for (int p = 0; p < 3; p++) {
+      parts[p].offset = base + (p < layout.n_parts ? layout.offset[p] : 0);
+      parts[p].bytes = p < layout.n_parts ? mars_dtype_bytes(layout.dtype[p]) : 0;
+    }
+    base += bytes;
+  }
+  return base;
+}
+
+/* Parts of slot number i in a state, from lane `at` on. */
+static inline void parts_of(const mx_part *parts, int i, char *state, int64_t at, char **part) {
+  for (int p = 0; p < 3; p++) part[p] = state + parts[3 * i + p].offset + (size_t)at * parts[3 * i + p].bytes;
 }
 
 static void set_up(mx_run *run, int64_t lanes, int levels) {
   char *at = run->work->acc;
 
-  run->lanes = lanes;
-  run->state_bytes = state_bytes(run->kernel, run->slots, run->n_slots, lanes);
   run->temp = at;
   at += TEMP_POINTS * 16;
+  run->parts = (mx_part *)at;
+  at += parts_bytes(run->n_slots);
+  run->joined = (mx_part *)at;
+  at += parts_bytes(run->n_slots);
+  if (run->lanes != lanes) run->state_bytes = lay_out_state(run, lanes, run->parts);
+  run->lanes = lanes;
   run->cur = at;
   for (int i = 0; i < levels; i++) run->tree[i] = at += run->state_bytes;
   run->pos = run->k = run->row = run->leaves = 0;
@@ -218,8 +239,8 @@ static void emit(mx_run *run, int slot, char *base, char *const *part, int64_t k
   }
 }
 
-/* The same for every slot of a state with `lanes` lanes, from lane `from` on. */
-static void emit_state(mx_run *run, char *state, int64_t lanes, int64_t from, int64_t at, int64_t n) {
+/* The same for every slot of a state, from lane `from` on. */
+static void emit_state(mx_run *run, const mx_part *parts, char *state, int64_t from, int64_t at, int64_t n) {
   int64_t kept = run->prep->shape.ko * run->prep->shape.ki;
   bool whole = covers_space(run);
 
@@ -227,7 +248,7 @@ static void emit_state(mx_run *run, char *state, int64_t lanes, int64_t from, in
     const mx_out *out = &run->kernel->outs[run->slots[i]];
     char *part[3];
 
-    parts_of(run->kernel, run->slots, i, state, lanes, from, part);
+    parts_of(parts, i, state, from, part);
     if (out->reducer->has_index && !whole)
       for (int64_t l = 0; l < n; l++) ((int64_t *)part[1])[l] = space_index(run, ((int64_t *)part[1])[l]);
     emit(run, run->slots[i], run->call->out[run->slots[i]].base, part, kept, at, n);
@@ -236,12 +257,13 @@ static void emit_state(mx_run *run, char *state, int64_t lanes, int64_t from, in
 
 /* ---- the tree ---- */
 
-static void merge_states(const mx_run *run, char *a, char *b, int64_t lanes, int64_t from_a, int64_t from_b, int64_t n) {
+static void merge_states(const mx_run *run, const mx_part *parts, char *a, char *b, int64_t from_a, int64_t from_b,
+                         int64_t n) {
   for (int i = 0; i < run->n_slots; i++) {
     char *pa[3], *pb[3];
 
-    parts_of(run->kernel, run->slots, i, a, lanes, from_a, pa);
-    parts_of(run->kernel, run->slots, i, b, lanes, from_b, pb);
+    parts_of(parts, i, a, from_a, pa);
+    parts_of(parts, i, b, from_b, pb);
     run->kernel->outs[run->slots[i]].reducer->merge(n, pa, pb);
   }
 }
@@ -253,7 +275,7 @@ static void push_leaf(mx_run *run) {
   for (int64_t c = run->leaves++; c & 1; c >>= 1, level++) {
     char *t = run->tree[level];
 
-    merge_states(run, t, run->cur, run->lanes, 0, 0, run->lanes);
+    merge_states(run, run->parts, t, run->cur, 0, 0, run->lanes);
     run->tree[level] = run->cur;
     run->cur = t;
   }
@@ -272,11 +294,11 @@ static void close_leaf(mx_run *run) {
     const mx_reducer *red = run->kernel->outs[run->slots[i]].reducer;
     char *part[3];
 
-    parts_of(run->kernel, run->slots, i, run->cur, run->lanes, 0, part);
+    parts_of(run->parts, i, run->cur, 0, part);
     if (red->fixed_count)
       for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
     if (run->k > 0 || (red->ordered && run->prep->shape.spread > 1)) continue;
-    parts_of(run->kernel, run->slots, i, run->cur, run->lanes, run->pos, part);
+    parts_of(run->parts, i, run->cur, run->pos, part);
     red->none(run->lanes - run->pos, part);
   }
 }
@@ -291,7 +313,7 @@ static char *close_tree(mx_run *run) {
   }
   for (int level = 0; run->leaves >> level; level++) {
     if (!(run->leaves >> level & 1)) continue;
-    if (t != NULL) merge_states(run, run->tree[level], t, run->lanes, 0, 0, run->lanes);
+    if (t != NULL) merge_states(run, run->parts, run->tree[level], t, 0, 0, run->lanes);
     t = run->tree[level];
   }
   return t;
@@ -306,29 +328,29 @@ static void fold(mx_run *run, char *state) {
     char *part[3];
 
     if (!run->kernel->outs[run->slots[i]].reducer->has_index) continue;
-    parts_of(run->kernel, run->slots, i, state, run->lanes, 0, part);
+    parts_of(run->parts, i, state, 0, part);
     for (int64_t l = 0; l < run->lanes; l++) {
       int64_t *index = (int64_t *)part[1] + l;
 
       if (*index >= 0) *index = *index * spread + l / ki;
     }
   }
-  for (int64_t half = spread / 2; half > 0; half /= 2) merge_states(run, state, state, run->lanes, 0, half * ki, half * ki);
+  for (int64_t half = spread / 2; half > 0; half /= 2)
+    merge_states(run, run->parts, state, state, 0, half * ki, half * ki);
 }
 
 /* ---- feeding ---- */
 
-static void feed_groups(mx_run *run, const mx_reducer *red, int es, char **part, const mx_acc_layout *layout,
-                        const char *src, int64_t n) {
+static void feed_groups(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
   int64_t r = run->prep->shape.r, ki = run->prep->shape.ki;
-  size_t bytes[3] = {0};
 
-  for (int p = 0; p < layout->n_parts; p++) bytes[p] = mars_dtype_bytes(layout->dtype[p]) * (size_t)ki;
-  for (int64_t groups = n / (r * ki); groups > 0; groups--) {
+  for (int64_t g = 0; g < n / (r * ki); g++) {
+    char *part[3];
+
+    parts_of(run->parts, i, run->cur, g * ki, part);
     for (int64_t k = 0; k < r; k++, src += ki * es) red->cols(ki, src, part, k, k);
     if (red->fixed_count)
       for (int64_t l = 0; l < ki; l++) ((int64_t *)part[2])[l] = r;
-    for (int p = 0; p < layout->n_parts; p++) part[p] += bytes[p];
   }
 }
 
@@ -355,25 +377,15 @@ static void feed_ordered(mx_run *run, const mx_reducer *red, int es, char **part
   }
 }
 
-static void feed_rows(mx_run *run, const mx_reducer *red, int es, char **part, const mx_acc_layout *layout,
-                      const char *src, int64_t n) {
+static void feed_lanes(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
   int64_t pos = run->pos, k = run->k, row = run->row;
 
-  if (red->flat != NULL && run->prep->shape.ki == 1) { /* blocks end with their leaf at the latest */
-    if (pos == 0 && k == 0) red->none(run->lanes, part);
-    red->flat(n, src, part);
-    return;
-  }
-  if (red->ordered && run->prep->shape.spread > 1) {
-    feed_ordered(run, red, es, part, src, n);
-    return;
-  }
   while (n > 0) {
     int64_t len = min64(n, run->lanes - pos);
-    char *at[3] = {NULL, NULL, NULL};
+    char *part[3];
 
-    for (int p = 0; p < layout->n_parts; p++) at[p] = part[p] + (size_t)pos * mars_dtype_bytes(layout->dtype[p]);
-    red->cols(len, src, at, k, row);
+    parts_of(run->parts, i, run->cur, pos, part);
+    red->cols(len, src, part, k, row);
     src += len * es;
     n -= len;
     pos += len;
@@ -385,20 +397,38 @@ static void feed_rows(mx_run *run, const mx_reducer *red, int es, char **part, c
   }
 }
 
+/* A block of a stream; it ends with its leaf at the latest. */
+static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
+  const mx_rshape *g = &run->prep->shape;
+  char *part[3];
+
+  parts_of(run->parts, i, run->cur, 0, part);
+  if (red->flat != NULL && g->ki == 1) {
+    if (run->pos == 0 && run->k == 0) red->none(run->lanes, part);
+    red->flat(n, src, part);
+  } else if (red->ordered && g->spread > 1) {
+    feed_ordered(run, red, es, part, src, n);
+  } else if (red->leaf != NULL && n == MX_LEAF_ROWS * run->lanes) {
+    red->leaf(run->lanes, src, part, run->row);
+  } else {
+    feed_lanes(run, red, i, es, src, n);
+  }
+}
+
 void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n) {
   const mx_out *out = &run->kernel->outs[slot];
-  const mx_reducer *red = out->reducer;
-  char *state = run->cur, *part[3] = {NULL, NULL, NULL};
-  int es = (int)mars_dtype_bytes(out->src);
-  mx_acc_layout layout;
+  const mx_rshape *g = &run->prep->shape;
+  int i = 0, es = (int)mars_dtype_bytes(out->src);
+  char *part[3];
 
-  for (int i = 0; run->slots[i] != slot; i++) state += slot_bytes(&run->kernel->outs[run->slots[i]], run->lanes, &layout);
-  slot_bytes(out, run->lanes, &layout);
-  for (int p = 0; p < layout.n_parts; p++) part[p] = state + layout.offset[p];
-  switch (run->prep->shape.mode) {
-  case MX_M_SHORT_ROWS: red->rows(n / run->prep->shape.r, run->prep->shape.r, src, part); break;
-  case MX_M_SHORT_GROUPS: feed_groups(run, red, es, part, &layout, src, n); break;
-  default: feed_rows(run, red, es, part, &layout, src, n);
+  while (run->slots[i] != slot) i++;
+  switch (g->mode) {
+  case MX_M_SHORT_ROWS:
+    parts_of(run->parts, i, run->cur, 0, part);
+    out->reducer->rows(n / g->r, g->r, src, part);
+    break;
+  case MX_M_SHORT_GROUPS: feed_groups(run, out->reducer, i, es, src, n); break;
+  default: feed_stream(run, out->reducer, i, es, src, n);
   }
 }
 
@@ -414,7 +444,7 @@ static void short_unit(mx_run *run, int64_t unit) {
     int64_t n = min64(end - ko, most);
 
     mx_vm_block(run, ko * group, n * group);
-    emit_state(run, run->cur, run->lanes, 0, ko * g->ki, n * g->ki);
+    emit_state(run, run->parts, run->cur, 0, ko * g->ki, n * g->ki);
     ko += n;
   }
 }
@@ -440,15 +470,17 @@ static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int6
   }
 }
 
-/* The same where a row is all of spread * ki: blocks may cross rows, but not leaves. */
+/* The same where a row is all of spread * ki: blocks may cross rows, but not leaves. Where a leaf is a block, it is
+   taken whole, even if loads must then be gathered at the end of their own rows. */
 static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) {
   const mx_rshape *g = &run->prep->shape;
   int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);
 
   for (run->row = row; p < end;) {
     int64_t leaf = (MX_LEAF_ROWS - run->k) * run->lanes - run->pos;
-    int64_t n = mx_vm_block_points(run->prep, base + p, min64(leaf, end - p));
+    int64_t n = min64(leaf, end - p);
 
+    if (!leaf_blocks(g)) n = mx_vm_block_points(run->prep, base + p, n);
     mx_vm_block(run, base + p, n);
     p += n;
     run->pos += n;
@@ -465,26 +497,23 @@ static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) 
 /* A split is done: it goes to the scratch, and who brings the last one joins them all. */
 static void join_splits(mx_run *run, char *state, int64_t ko, int64_t split, int64_t strip) {
   const mx_rshape *g = &run->prep->shape;
-  const mx_kernel *k = run->kernel;
   atomic_int *missing = (atomic_int *)run->call->scratch + ko * g->strips + strip;
-  size_t bytes = state_bytes(k, run->slots, run->n_slots, g->ki);
+  size_t bytes = lay_out_state(run, g->ki, run->joined);
   char *first = run->call->scratch + counters_bytes(g) + (size_t)(ko * g->splits) * bytes;
-  int64_t c0 = strip * run->prep->shape.lanes, n = min64(g->spread > 1 ? g->ki : g->lanes, g->ki - c0);
+  int64_t c0 = strip * g->lanes, n = min64(g->spread > 1 ? g->ki : g->lanes, g->ki - c0);
 
   for (int i = 0; i < run->n_slots; i++) {
     char *from[3], *to[3];
-    mx_acc_layout layout;
 
-    parts_of(k, run->slots, i, state, run->lanes, 0, from);
-    parts_of(k, run->slots, i, first + (size_t)split * bytes, g->ki, c0, to);
-    slot_bytes(&k->outs[run->slots[i]], g->ki, &layout);
-    for (int p = 0; p < layout.n_parts; p++) memcpy(to[p], from[p], (size_t)n * mars_dtype_bytes(layout.dtype[p]));
+    parts_of(run->parts, i, state, 0, from);
+    parts_of(run->joined, i, first + (size_t)split * bytes, c0, to);
+    for (int p = 0; p < 3; p++) memcpy(to[p], from[p], (size_t)n * run->parts[3 * i + p].bytes);
   }
   if (atomic_fetch_sub_explicit(missing, 1, memory_order_acq_rel) != 1) return;
   for (int64_t step = 1; step < g->splits; step *= 2)
     for (int64_t s = 0; s + step < g->splits; s += 2 * step)
-      merge_states(run, first + (size_t)s * bytes, first + (size_t)(s + step) * bytes, g->ki, c0, c0, n);
-  emit_state(run, first, g->ki, c0, ko * g->ki + c0, n);
+      merge_states(run, run->joined, first + (size_t)s * bytes, first + (size_t)(s + step) * bytes, c0, c0, n);
+  emit_state(run, run->joined, first, c0, ko * g->ki + c0, n);
 }
 
 static void stream_unit(mx_run *run, int64_t unit) {
@@ -507,7 +536,7 @@ static void stream_unit(mx_run *run, int64_t unit) {
     if (g->splits > 1)
       join_splits(run, state, ko, split, strip);
     else
-      emit_state(run, state, run->lanes, 0, ko * g->ki + c0, g->spread > 1 ? g->ki : width);
+      emit_state(run, run->parts, state, 0, ko * g->ki + c0, g->spread > 1 ? g->ki : width);
   }
 }
 
@@ -535,7 +564,7 @@ void mx_combine_prepare(mx_prep *prep) {
   prep->work = (double)call->kept * call->n_partials;
   prep->acc_bytes = (size_t)(levels_of((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
                         state_bytes(k, &call->slot, 1, g->lanes) +
-                    TEMP_POINTS * 16 + 64;
+                    TEMP_POINTS * 16 + 2 * parts_bytes(1) + 64;
 }
 
 void mx_combine_unit(mx_run *run, int64_t unit) {
@@ -550,7 +579,7 @@ void mx_combine_unit(mx_run *run, int64_t unit) {
   set_up(run, n, levels_of((int64_t)call->n_partials * MX_LEAF_ROWS));
   slot_bytes(out, call->kept, &layout);
   for (int j = 0; j < call->n_partials; j++) {
-    parts_of(run->kernel, run->slots, 0, run->cur, n, 0, part);
+    parts_of(run->parts, 0, run->cur, 0, part);
     for (int p = 0; p < layout.n_parts; p++) {
       size_t bytes = mars_dtype_bytes(layout.dtype[p]);
 
@@ -558,6 +587,6 @@ void mx_combine_unit(mx_run *run, int64_t unit) {
     }
     push_leaf(run);
   }
-  parts_of(run->kernel, run->slots, 0, close_tree(run), n, 0, part);
+  parts_of(run->parts, 0, close_tree(run), 0, part);
   emit(run, call->slot, call->out[0].base, part, call->kept, at, n);
 }
