@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+static bool same_shape(const mars_shape *a, const mars_shape *b) {
+  return a->ndim == b->ndim && memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof a->dims[0]) == 0;
+}
+
 /* Shape of the result in *shape; fails where the operands do not fit. */
 static bool joined_shape(mx_build *b, mx_node *const *nodes, size_t n, int axis, mars_shape *shape) {
   char first[MX_SHAPE_TEXT], other[MX_SHAPE_TEXT];
@@ -48,6 +52,7 @@ static mx_node *join(mx_build *b, mx_node **nodes, size_t n, int axis) {
 
 static mars_tensor *join_all(const char *fn, mars_tensor *const *tensors, size_t n, int axis, bool stack) {
   mx_node **nodes = NULL, *node = NULL;
+  char first[MX_SHAPE_TEXT], other[MX_SHAPE_TEXT];
   int at = 0;
   mx_build b;
 
@@ -61,9 +66,10 @@ static mars_tensor *join_all(const char *fn, mars_tensor *const *tensors, size_t
   if (b.st == MARS_OK && stack) mx_build_axis(&b, axis, tensors[0]->node->shape.ndim + 1, &at);
   for (size_t i = 0; i < n && b.st == MARS_OK; i++) {
     nodes[i] = tensors[i]->node;
-    if (stack && nodes[i]->shape.ndim != nodes[0]->shape.ndim - (i > 0))
-      mx_build_fail(&b, MARS_E_SHAPE, "operand %zu has %d dimensions, operand 1 has %d; all shapes must be equal", i + 1,
-                    nodes[i]->shape.ndim, nodes[0]->shape.ndim - (i > 0));
+    if (stack && !same_shape(&nodes[i]->shape, &tensors[0]->node->shape))
+      mx_build_fail(&b, MARS_E_SHAPE, "shapes %s and %s (operand %zu) do not fit; all must be equal",
+                    mx_shape_text(&tensors[0]->node->shape, first, sizeof first),
+                    mx_shape_text(&nodes[i]->shape, other, sizeof other), i + 1);
     else if (stack)
       nodes[i] = mx_build_expand(&b, nodes[i], at);
   }
