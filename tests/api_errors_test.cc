@@ -28,11 +28,10 @@ protected:
   }
   void TearDown() override {
     mars_scope_close(*s);
-    settle(*s);
-    EXPECT_EQ(shim_live_allocations(*s), live) << "leaked records";
+    EXPECT_TRUE(no_leak(*s, live)) << "leaked records";
     mars_session_info info;
     mars_session_get_info(*s, &info);
-    EXPECT_EQ(info.live_allocations, live);
+    EXPECT_EQ(info.live_allocations, shim_live_allocations(*s));
     EXPECT_EQ(info.arena_used_bytes, 0u);
     EXPECT_EQ(open_files(), files) << "leaked file descriptors";
     s.reset();
@@ -61,7 +60,8 @@ TEST_F(Errors, ShapesThatDoNotBroadcast) {
   EXPECT_TRUE(is_error(mars_stack(pair, 2, 0), MARS_E_SHAPE, {"mars_stack", "(2, 3)", "(2, 4)"}));
   EXPECT_TRUE(is_error(mars_squeeze(a, MARS_AXES(0)), MARS_E_SHAPE, {"mars_squeeze", "(2, 3)"}));
   EXPECT_TRUE(is_error(mars_full(*s, MARS_F64, MARS_SHAPE(2), b), MARS_E_SHAPE, {"mars_full", "(4,)"}));
-  EXPECT_NE(mars_check(mars_concatenate(nullptr, 0, 0), nullptr), MARS_OK);
+  EXPECT_TRUE(is_error(mars_stack(flat, 2, 0), MARS_E_SHAPE, {"mars_stack", "(2, 3)", "(4,)"}));
+  EXPECT_EQ(mars_concatenate(nullptr, 0, 0), nullptr) << "no tensor, no session";
 }
 
 TEST_F(Errors, WrongAxes) {
@@ -494,7 +494,7 @@ TEST(DiskErrors, FileSizeLimit) {
   Scope scope(s);
   signal(SIGXFSZ, SIG_IGN);
   limit = was;
-  limit.rlim_cur = 256 << 10;
+  limit.rlim_cur = 1024; // the store makes smaller slab files before it gives up
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
   Array x(MARS_F64, {1 << 21});
   mars_error err = {};
@@ -551,8 +551,7 @@ TEST(CancelErrors, CancelledJobsLeaveNothing) {
       EXPECT_EQ((double)fetched(small).get(7).re, 8);
     }
   }
-  settle(s);
-  EXPECT_EQ(shim_live_allocations(s), live);
+  EXPECT_TRUE(no_leak(s, live));
   s_owner.reset();
   EXPECT_EQ(open_files(), files);
 }

@@ -35,7 +35,10 @@ protected:
     mars_tensor *both[] = {small, large};
     mars_error err = {};
     ASSERT_TRUE(ok(mars_run(*s, both, 2, &err), err));
-    ASSERT_EQ(job(&err), MARS_OK) << err.message; // once without faults: caches are filled, the values are known
+    { // once without faults: the values are known, and what stays for good is there
+      Scope scope(*s);
+      ASSERT_EQ(job(&err), MARS_OK) << err.message;
+    }
     want = result;
     settle(*s);
     live = shim_live_allocations(*s);
@@ -44,7 +47,6 @@ protected:
 
   // The job. NULL and error tensors go where they go.
   mars_status job(mars_error *err) {
-    Scope scope(*s);
     mars_tensor *t = mars_from_npy(*s, dir.file("x.npy").c_str());
     mars_tensor *y = mars_sub(mars_mul(t, mars_float(*s, 3)), mars_transpose(mars_transpose(t)));
     mars_tensor *parts[] = {y, mars_flip(y, MARS_AXES(0))};
@@ -84,16 +86,17 @@ protected:
     std::vector<std::string> files = {"x.npy"};
     if (std::ifstream(dir.file("y.npy"))) files.push_back("y.npy"); // of the run that succeeded before, or this one
     EXPECT_EQ(dir.list(), files) << "a temporary file was left";
-    settle(*s);
-    EXPECT_EQ(shim_live_allocations(*s), live) << "leaked records";
+    EXPECT_TRUE(no_leak(*s, live)) << "leaked records";
     if (st != MARS_OK) unlink(dir.file("y.npy").c_str());
     if (!thorough) return;
     check_earlier_results();
     mars_error err = {};
-    EXPECT_EQ(job(&err), MARS_OK) << "the same job later: " << err.message;
+    {
+      Scope scope(*s);
+      EXPECT_EQ(job(&err), MARS_OK) << "the same job later: " << err.message;
+    }
     EXPECT_EQ(result, want);
-    settle(*s);
-    EXPECT_EQ(shim_live_allocations(*s), live);
+    EXPECT_TRUE(no_leak(*s, live));
   }
 
   // Fails the n-th of something for n = 1, 2, ...; `allowed` says which statuses are documented; `met`: the fault was met
@@ -104,10 +107,12 @@ protected:
       SCOPED_TRACE("fault " + std::to_string(n));
       unlink(dir.file("y.npy").c_str());
       mars_error err = {};
+      mars_scope_open(*s); // before the fault: handles of a scope that could not be opened belong to the outer one
       arm(n);
       mars_status st = job(&err);
       bool hit = met();
       arm(-1);
+      mars_scope_close(*s);
       if (st == MARS_OK) {
         EXPECT_EQ(result, want);
         if (!hit) return failed;
@@ -180,8 +185,13 @@ TEST(SessionFaults, EveryAllocationOfOpening) {
     mars_session *s = (mars_session *)1;
     mars_error err = {};
     mars_status st = open_session(config, &s, &err);
-    if (st == MARS_OK) {
-      EXPECT_LT(counter.calls, n) << "a failed allocation was passed over";
+    bool met = counter.calls >= n;
+    if (st == MARS_OK) { // it may do with less, fewer threads say, but must work then
+      double out = 0;
+      mars_scope_open(s);
+      EXPECT_EQ(mars_fetch(mars_sum(mars_ones(s, MARS_F64, MARS_SHAPE(1000)), MARS_ALL), &out, 8, nullptr), MARS_OK);
+      EXPECT_EQ(out, 1000);
+      mars_scope_close(s);
       mars_session_destroy(s);
     } else {
       failed++;
@@ -190,7 +200,7 @@ TEST(SessionFaults, EveryAllocationOfOpening) {
     }
     EXPECT_EQ(counter.live, 0) << "allocation " << n;
     EXPECT_EQ(open_files(), files) << "allocation " << n;
-    if (st == MARS_OK || HasFailure()) break;
+    if (!met || HasFailure()) break;
   }
   EXPECT_GT(failed, 3);
 }
@@ -241,8 +251,7 @@ TEST(SessionFaults, EveryAllocationOfBuildingAndExplaining) {
       mars_scope_close(s);
       mars_scope_close(s);
     }
-    settle(s);
-    EXPECT_EQ(shim_live_allocations(s), live) << "allocation " << n;
+    EXPECT_TRUE(no_leak(s, live)) << "allocation " << n;
     if (HasFailure() || (good && !met)) break;
   }
 }

@@ -98,6 +98,14 @@ int64_t baseline(mars_session *s) {
   return shim_live_allocations(s);
 }
 
+testing::AssertionResult no_leak(mars_session *s, int64_t live) {
+  const int64_t pooled = 10;
+  settle(s);
+  int64_t now = shim_live_allocations(s);
+  if (now <= live + pooled) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << now << " live records, " << live << " before";
+}
+
 mars_session *shared_session(const Config &c) {
   static std::map<std::string, std::unique_ptr<Session>> open;
   std::unique_ptr<Session> &s = open[name_of(c)];

@@ -64,6 +64,8 @@ mars_session *shared_session(const Config &c);
 void settle(mars_session *s);
 // Live records of a session with nothing in it, after a first job: what stays for good is there
 int64_t baseline(mars_session *s);
+// Nothing but records kept for reuse has come to the baseline: their number grows with the transfers in flight, not with jobs
+testing::AssertionResult no_leak(mars_session *s, int64_t live);
 
 struct Scope { // handles made inside are freed with it
   explicit Scope(mars_session *session) : s(session) { mars_scope_open(s); }
