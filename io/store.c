@@ -145,8 +145,8 @@ static void serve(mx_io_store *s) {
     bool stop = take_mail(s);
     issue(s);
     hash_writes(s);
-    if (stop && idle(s))
-      return; /* asked after issue(), which may have completed the last one: nobody would wake us */
+    /* asked after issue(), which may have completed the last request: nobody would wake us then */
+    if (stop && idle(s)) return;
     mx_part *part = s->ring->ops->reap(s->ring, true);
     while (part) {
       mx_part *next = part->next;
