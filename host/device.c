@@ -15,7 +15,7 @@ static const char *host_name(mx_device *dev) {
 static mars_status host_kernel_create(mx_device *dev, const mx_program *prog, mx_kernel **out, mars_error *err) {
   mx_host *host = (mx_host *)dev;
 
-  return mx_vm_compile(host->mem, host->loops, host->reduce, prog, out, err);
+  return mx_vm_compile(host->mem, &host->isa, prog, out, err);
 }
 
 static void host_kernel_destroy(mx_device *dev, mx_kernel *kernel) {
@@ -80,12 +80,13 @@ static mars_status choose_isa(mx_host *host, const char *isa, mars_error *err) {
     source = "MARS_ISA";
     if (isa != NULL && isa[0] == '\0') isa = NULL;
   }
-  host->loops = mx_loops_select(isa);
-  if (host->loops == NULL)
+  host->isa.loops = mx_loops_select(isa);
+  if (host->isa.loops == NULL)
     return mx_fail(err, MARS_E_ARG,
                    "mars_session_create: %s is \"%s\"; this CPU's choices are baseline%s%s", source, isa,
                    mx_loops_select("avx2") != NULL ? ", avx2" : "", mx_loops_select("avx512") != NULL ? ", avx512" : "");
-  host->reduce = mx_reduce_select(host->loops->isa);
+  host->isa.reduce = mx_reduce_select(host->isa.loops->isa);
+  host->isa.fused = mx_fused_select(host->isa.loops->isa);
   return MARS_OK;
 }
 
@@ -116,7 +117,7 @@ void mx_host_device_info(mx_device *dev, mx_host_info *out) {
   const mx_host *host = (const mx_host *)dev;
 
   out->cpu = host->machine.cpu;
-  out->isa = host->loops->isa;
+  out->isa = host->isa.loops->isa;
   out->cores = host->machine.cores;
   out->threads = mx_pool_threads(host->pool);
   out->numa_nodes = host->machine.numa_nodes;

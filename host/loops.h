@@ -24,7 +24,8 @@ typedef struct mx_loops {
      f32 or f64 for UNIFORM, NORMAL and EXPONENTIAL, an integer for INTEGERS, bool for BERNOULLI. */
   void (*random)(const mx_random *r, uint64_t index, int64_t step, int64_t n, void *dst);
   void (*iota)(int64_t start, int64_t step, int64_t n, int64_t *dst);
-  /* dst[0, bytes) = src, past the caches; any alignment */
+  /* dst[0, bytes) = src, past the caches; any alignment. The caller fences before others may read: a fence for every
+     block would wait for each to reach memory. */
   void (*stream_copy)(void *dst, const void *src, size_t bytes);
 } mx_loops;
 

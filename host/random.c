@@ -483,7 +483,6 @@ static void stream_copy(void *dst, const void *src, size_t bytes) {
       for (int j = 0; j < 64; j += 16) _mm_stream_si128((void *)(d + j), _mm_loadu_si128((const void *)(s + j)));
 #endif
     }
-    _mm_sfence();
   }
   memcpy(d, s, bytes);
 #else

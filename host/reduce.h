@@ -31,8 +31,8 @@ typedef struct mx_reducer {
   void (*merge)(int64_t n, char *const *a, char *const *b);
   /* Lanes that hold nothing yet. */
   void (*none)(int64_t n, char *const *part);
-  /* part p, lane 0 takes src[0, n): for kernels whose order cannot matter; NULL for the others */
-  void (*flat)(int64_t n, const void *src, char *const *part);
+  /* One lane takes src[0, n), at indices from `index` on: exact kernels that are faster without lanes; else NULL. */
+  void (*flat)(int64_t n, const void *src, char *const *part, int64_t index);
   bool fixed_count; /* MOMENTS: cols leaves part 2 to the caller, who knows how many rows a lane took */
   bool has_index;   /* part 1 is an index */
   bool ordered;     /* the first of several counts: elements of a row may not be spread over lanes */

@@ -18,6 +18,7 @@
 
 #include "engine/device.h"
 #include "host/arena.h"
+#include "host/fused.h"
 #include "host/loops.h"
 #include "host/parallel.h"
 #include "host/reduce.h"
@@ -75,14 +76,28 @@ void mx_splat(char *dst, const char *src, int es, int64_t n);
 /* ---- kernels ---- */
 
 typedef enum mx_step_kind {
-  MX_S_CALL, MX_S_LOAD, MX_S_IOTA, MX_S_RANDOM, MX_S_COPY, MX_S_STORE, MX_S_REDUCE, MX_S_SCAN
+  MX_S_CALL,
+  MX_S_FUSED, /* two or three CALLs in one: vm_peephole.c */
+  MX_S_LOAD,
+  MX_S_IOTA,
+  MX_S_RANDOM,
+  MX_S_COPY,
+  MX_S_STORE,
+  MX_S_REDUCE,
+  MX_S_COUNT, /* a comparison and the COUNT_NONZERO of it */
+  MX_S_SCAN
 } mx_step_kind;
 
 typedef struct mx_step {
   uint8_t kind, es;      /* es: bytes of an element of dst, or of what is stored */
   uint16_t slot;
-  int32_t dst, a, b, c;  /* values; n_values: none */
+  int32_t dst, a, b, c, d; /* values; n_values: none */
   mx_loop *fn;
+  mx_fused_fn *fused;    /* FUSED */
+  mx_count_fn *count;    /* COUNT */
+  uint16_t op;           /* CALL of an elementwise op: which, over which dtype; else MX_OP_COUNT */
+  uint8_t dtype;
+  bool tail;             /* CALL, FUSED: the next step stores dst, and nobody else reads it */
 } mx_step;
 
 typedef struct mx_out {
@@ -107,6 +122,7 @@ struct mx_kernel {
   bool scan;
   mx_step *steps;
   size_t *reg;             /* [n_values] offset in the worker's registers */
+  uint8_t *value_bytes;    /* [n_values + 1] of an element; 0 behind the last */
   void **fixed;            /* [n_values + 1] constants' splats, else NULL */
   char *splats;
   int *in_bytes;           /* [n_in] of an element */
@@ -124,8 +140,16 @@ struct mx_kernel {
   bool keep_loads;         /* registers of loads are not shared: spread scalars stay there between blocks */
 };
 
-mars_status mx_vm_compile(mx_mem *mem, const mx_loops *loops, const mx_reduce_table *reduce, const mx_program *prog,
-                          mx_kernel **out, mars_error *err);
+/* What kernels are compiled against: all of one instruction set. */
+typedef struct mx_vm_isa {
+  const mx_loops *loops;
+  const mx_reduce_table *reduce;
+  const mx_fused *fused;
+} mx_vm_isa;
+
+mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *prog, mx_kernel **out, mars_error *err);
+/* Joins steps; uses, def: room for n_values each. */
+void mx_vm_peephole(mx_kernel *kernel, const mx_fused *fused, int *uses, int *def);
 void mx_vm_kernel_destroy(mx_kernel *kernel); /* NULL is fine */
 
 /* ---- calls ---- */
@@ -181,8 +205,7 @@ typedef struct mx_host {
   mx_host_machine machine;
   mx_arena arena;
   mx_pool *pool;
-  const mx_loops *loops;
-  const mx_reduce_table *reduce;
+  mx_vm_isa isa;
   mx_work *work; /* [threads] */
   mx_prep *preps;
   mx_window *views;
@@ -215,6 +238,7 @@ typedef struct mx_run {
   int64_t leaves;
   size_t state_bytes;
   char *cur, *tree[MX_TREE_LEVELS];
+  char *flat;            /* [n_slots] accumulators of one lane: kernels that need no tree; NULL: all are in the tree */
   char *temp;            /* finished values before their cast */
   /* scans: `row` is the first ko of a block of whole groups */
   char *carry;
@@ -242,6 +266,7 @@ size_t mx_reduce_acc_bytes(const mx_prep *prep);                           /* by
 void mx_reduce_begin(const mx_prep *prep);                                 /* before the units, on one thread */
 void mx_reduce_unit(mx_run *run, int64_t unit);
 void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n);    /* the REDUCE step */
+int64_t *mx_reduce_counter(mx_run *run, int slot); /* the one count of a COUNT slot, NULL where it has lanes */
 void mx_combine_prepare(mx_prep *prep);
 void mx_combine_unit(mx_run *run, int64_t unit);
 

@@ -16,8 +16,8 @@ static atomic_ullong next_id;
 typedef struct compiler {
   mx_kernel *k;
   const mx_program *prog;
-  const mx_loops *loops;
-  const mx_reduce_table *reduce;
+  const mx_vm_isa *isa;
+  const mx_loops *loops; /* isa's */
   mars_dtype *dtype; /* [cap] of each value */
   int *last;         /* [cap] last step that reads it, -1: none */
   int *constant;     /* [cap] constant's number, -1 */
@@ -37,7 +37,8 @@ static int new_value(compiler *c, mars_dtype dt) {
 }
 
 static void add_step(compiler *c, mx_step_kind kind, int slot, int dst, const int *src, mx_loop *fn, int es) {
-  c->k->steps[c->k->n_steps++] = (mx_step){(uint8_t)kind, (uint8_t)es, (uint16_t)slot, dst, src[0], src[1], src[2], fn};
+  c->k->steps[c->k->n_steps++] = (mx_step){.kind = (uint8_t)kind, .es = (uint8_t)es, .slot = (uint16_t)slot, .dst = dst,
+                                           .a = src[0], .b = src[1], .c = src[2], .d = -1, .fn = fn, .op = MX_OP_COUNT};
 }
 
 static mars_status no_loop(mars_error *err, const char *what, mars_dtype dt) {
@@ -62,7 +63,7 @@ static mars_status add_reduce(compiler *c, const mx_instr *in, mars_error *err) 
 
   out->kind = MX_I_REDUCE;
   out->src = c->dtype[in->src[0]];
-  out->reducer = mx_reduce_kernel(c->reduce, out->desc.op, out->src);
+  out->reducer = mx_reduce_kernel(c->isa->reduce, out->desc.op, out->src);
   if (out->reducer->cols == NULL) return no_loop(err, mx_op_row_of(out->desc.op)->info.name, out->src);
   out->natural = mx_reduce_natural(out->desc.op, out->src);
   if (out->natural != out->desc.dtype) {
@@ -126,6 +127,8 @@ static mars_status add_instr(compiler *c, const mx_instr *in, mars_error *err) {
     fn = c->loops->op[in->op][dt];
     if (fn == NULL) return no_loop(err, mx_op_row_of((mx_op)in->op)->info.name, dt);
     add_step(c, MX_S_CALL, 0, in->dst, in->src, fn, es);
+    c->k->steps[c->k->n_steps - 1].op = in->op;
+    c->k->steps[c->k->n_steps - 1].dtype = in->dtype;
     return MARS_OK;
   case MX_I_STORE: return add_store(c, in, in->src[0], err);
   case MX_I_REDUCE: return add_reduce(c, in, err);
@@ -144,6 +147,7 @@ static void find_last_uses(compiler *c) {
     if (step->a >= 0) c->last[step->a] = s;
     if (step->b >= 0) c->last[step->b] = s;
     if (step->c >= 0) c->last[step->c] = s;
+    if (step->d >= 0) c->last[step->d] = s;
   }
 }
 
@@ -173,17 +177,17 @@ static void give_reg(compiler *c, int v, int s) {
 /* A register for the result of step s. Loops may write over an operand of the same width; a cast to another may not. */
 static void place(compiler *c, int s) {
   const mx_step *step = &c->k->steps[s];
-  const int src[3] = {step->a, step->b, step->c};
+  const int src[4] = {step->a, step->b, step->c, step->d};
   int v = step->dst, reuse = -1;
 
   if (v >= 0) {
-    for (int i = 0; i < 3 && reuse < 0; i++)
-      if (step->kind == MX_S_CALL && dies_at(c, src[i], s) && c->regs[c->home[src[i]]].es == step->es) reuse = src[i];
+    for (int i = 0; i < 4 && reuse < 0; i++)
+      if ((step->kind == MX_S_CALL || step->kind == MX_S_FUSED) && dies_at(c, src[i], s) && c->regs[c->home[src[i]]].es == step->es) reuse = src[i];
     c->shared[v] = step->kind != MX_S_LOAD || !c->k->keep_loads;
     c->home[v] = reuse >= 0 ? c->home[reuse] : c->shared[v] ? take_reg(c, step->es) : new_reg(c, step->es);
     if (reuse >= 0) c->shared[reuse] = false; /* handed on, not given back */
   }
-  for (int i = 0; i < 3; i++) give_reg(c, src[i], s);
+  for (int i = 0; i < 4; i++) give_reg(c, src[i], s);
   if (v >= 0 && c->last[v] < 0) c->regs[c->home[v]].free = c->shared[v]; /* nobody reads it */
 }
 
@@ -279,6 +283,7 @@ static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
   c->cap = (int)cap;
   k->steps = mx_calloc(mem, (size_t)p->n_instrs + 2 * (size_t)p->n_out + 1, sizeof *k->steps);
   k->reg = mx_calloc(mem, cap, sizeof *k->reg);
+  k->value_bytes = mx_calloc(mem, cap + 1, sizeof *k->value_bytes);
   k->fixed = mx_calloc(mem, cap + 1, sizeof *k->fixed);
   k->in_bytes = mx_calloc(mem, (size_t)p->n_in, sizeof *k->in_bytes);
   k->gens = mx_calloc(mem, (size_t)p->n_gen, sizeof *k->gens);
@@ -292,7 +297,7 @@ static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
   c->shared = mx_calloc(mem, cap, sizeof *c->shared);
   c->stored = mx_calloc(mem, cap, sizeof *c->stored);
   c->regs = mx_calloc(mem, cap, sizeof *c->regs);
-  if (!k->steps || !k->reg || !k->fixed || !k->in_bytes || !k->gens || !k->outs || !k->direct || !k->reduce_slots ||
+  if (!k->steps || !k->reg || !k->value_bytes || !k->fixed || !k->in_bytes || !k->gens || !k->outs || !k->direct || !k->reduce_slots ||
       !c->dtype || !c->last || !c->constant || !c->home || !c->shared || !c->stored || !c->regs)
     return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for a kernel of %d instructions", p->n_instrs);
   return MARS_OK;
@@ -338,10 +343,9 @@ static void free_compiler(compiler *c, mx_mem *mem) {
   mx_free(mem, c->regs);
 }
 
-mars_status mx_vm_compile(mx_mem *mem, const mx_loops *loops, const mx_reduce_table *reduce, const mx_program *prog,
-                          mx_kernel **out, mars_error *err) {
+mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *prog, mx_kernel **out, mars_error *err) {
   mars_status st = MARS_OK;
-  compiler c = {.prog = prog, .loops = loops, .reduce = reduce};
+  compiler c = {.prog = prog, .isa = isa, .loops = isa->loops};
   mx_kernel *k;
 
   *out = NULL;
@@ -351,12 +355,15 @@ mars_status mx_vm_compile(mx_mem *mem, const mx_loops *loops, const mx_reduce_ta
   for (int i = 0; i < prog->n_instrs; i++) MX_TRY(add_instr(&c, &prog->instrs[i], err));
   if (k->scan && k->n_reduce > 0)
     MX_TRY(mx_fail(err, MARS_E_UNSUPPORTED, "mars_run: a kernel program that scans and reduces; the host does one"));
+  mx_vm_peephole(k, isa->fused, c.last, c.home);
+  for (int v = 0; v < k->n_values; v++) c.home[v] = -1;
   find_last_uses(&c);
   find_direct(&c);
   for (int v = 0; v < k->n_values; v++)
     if (c.constant[v] >= 0) c.per_point += (int64_t)mars_dtype_bytes(c.dtype[v]);
   for (int s = 0; s < k->n_steps; s++) place(&c, s);
   lay_out(&c);
+  for (int v = 0; v < k->n_values; v++) k->value_bytes[v] = (uint8_t)mars_dtype_bytes(c.dtype[v]);
   MX_TRY(spread_constants(&c, err));
   for (int s = 0; s < k->n_steps; s++) { /* "none" is the entry behind the last value */
     mx_step *step = &k->steps[s];
@@ -365,6 +372,9 @@ mars_status mx_vm_compile(mx_mem *mem, const mx_loops *loops, const mx_reduce_ta
     if (step->a < 0) step->a = k->n_values;
     if (step->b < 0) step->b = k->n_values;
     if (step->c < 0) step->c = k->n_values;
+    if (step->d < 0) step->d = k->n_values;
+    step->tail = (step->kind == MX_S_CALL || step->kind == MX_S_FUSED) && s + 1 < k->n_steps &&
+                 k->steps[s + 1].kind == MX_S_STORE && k->steps[s + 1].a == step->dst && c.last[step->dst] == s + 1;
   }
   *out = k;
   c.k = NULL;
@@ -379,6 +389,7 @@ void mx_vm_kernel_destroy(mx_kernel *k) {
   if (k == NULL) return;
   mx_free(k->mem, k->steps);
   mx_free(k->mem, k->reg);
+  mx_free(k->mem, k->value_bytes);
   mx_free(k->mem, k->fixed);
   mx_free(k->mem, k->splats);
   mx_free(k->mem, k->in_bytes);

@@ -120,6 +120,8 @@ static size_t state_bytes(const mx_kernel *k, const int *slots, int n_slots, int
   return bytes;
 }
 
+enum { FLAT_BYTES = 64 }; /* of a slot's accumulator of one lane: 16 for each part */
+
 static size_t parts_bytes(int n_slots) { return ((size_t)n_slots * 3 * sizeof(mx_part) + 63) & ~(size_t)63; }
 
 static size_t counters_bytes(const mx_rshape *g) {
@@ -139,7 +141,7 @@ size_t mx_reduce_acc_bytes(const mx_prep *prep) {
   if (g->mode == MX_M_SCAN) return (size_t)g->lanes * 16 + 64;
   if (g->mode == MX_M_STREAM) states += (size_t)levels_of(g->split_rows);
   return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 +
-         2 * parts_bytes(k->n_reduce) + 64;
+         2 * parts_bytes(k->n_reduce) + (size_t)k->n_reduce * FLAT_BYTES + 64;
 }
 
 void mx_reduce_begin(const mx_prep *prep) {
@@ -171,8 +173,18 @@ static inline void parts_of(const mx_part *parts, int i, char *state, int64_t at
   for (int p = 0; p < 3; p++) part[p] = state + parts[3 * i + p].offset + (size_t)at * parts[3 * i + p].bytes;
 }
 
+static const mx_reducer *reducer_of(const mx_run *run, int i) { return run->kernel->outs[run->slots[i]].reducer; }
+
+/* Whether slot number i has one lane beside the tree. */
+static bool is_flat(const mx_run *run, int i) { return run->flat != NULL && reducer_of(run, i)->flat != NULL; }
+
+static void flat_parts(const mx_run *run, int i, char **part) {
+  for (int p = 0; p < 3; p++) part[p] = run->flat + i * FLAT_BYTES + 16 * p;
+}
+
 static void set_up(mx_run *run, int64_t lanes, int levels) {
   char *at = run->work->acc;
+  bool flat = run->prep->shape.mode == MX_M_STREAM && run->prep->shape.ki == 1;
 
   run->temp = at;
   at += TEMP_POINTS * 16;
@@ -180,6 +192,15 @@ static void set_up(mx_run *run, int64_t lanes, int levels) {
   at += parts_bytes(run->n_slots);
   run->joined = (mx_part *)at;
   at += parts_bytes(run->n_slots);
+  run->flat = flat ? at : NULL;
+  at += run->n_slots * FLAT_BYTES;
+  for (int i = 0; i < run->n_slots; i++)
+    if (is_flat(run, i)) {
+      char *part[3];
+
+      flat_parts(run, i, part);
+      reducer_of(run, i)->none(1, part);
+    }
   if (run->lanes != lanes) run->state_bytes = lay_out_state(run, lanes, run->parts);
   run->lanes = lanes;
   run->cur = at;
@@ -262,9 +283,10 @@ static void merge_states(const mx_run *run, const mx_part *parts, char *a, char 
   for (int i = 0; i < run->n_slots; i++) {
     char *pa[3], *pb[3];
 
+    if (parts == run->parts && is_flat(run, i)) continue;
     parts_of(parts, i, a, from_a, pa);
     parts_of(parts, i, b, from_b, pb);
-    run->kernel->outs[run->slots[i]].reducer->merge(n, pa, pb);
+    reducer_of(run, i)->merge(n, pa, pb);
   }
 }
 
@@ -291,9 +313,10 @@ static void push_leaf(mx_run *run) {
 /* What cols leaves to us: counts of a leaf, and lanes that took nothing. */
 static void close_leaf(mx_run *run) {
   for (int i = 0; i < run->n_slots; i++) {
-    const mx_reducer *red = run->kernel->outs[run->slots[i]].reducer;
+    const mx_reducer *red = reducer_of(run, i);
     char *part[3];
 
+    if (is_flat(run, i)) continue;
     parts_of(run->parts, i, run->cur, 0, part);
     if (red->fixed_count)
       for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
@@ -319,15 +342,14 @@ static char *close_tree(mx_run *run) {
   return t;
 }
 
-/* The copies of ki side by side become one. Their indices were row numbers: make them points. */
+/* The copies of ki side by side become one. Their indices were row numbers: make them points. Flat slots come in. */
 static void fold(mx_run *run, char *state) {
   int64_t spread = run->prep->shape.spread, ki = run->prep->shape.ki;
 
-  if (spread == 1) return;
   for (int i = 0; i < run->n_slots; i++) {
     char *part[3];
 
-    if (!run->kernel->outs[run->slots[i]].reducer->has_index) continue;
+    if (!reducer_of(run, i)->has_index || is_flat(run, i) || spread == 1) continue;
     parts_of(run->parts, i, state, 0, part);
     for (int64_t l = 0; l < run->lanes; l++) {
       int64_t *index = (int64_t *)part[1] + l;
@@ -337,6 +359,14 @@ static void fold(mx_run *run, char *state) {
   }
   for (int64_t half = spread / 2; half > 0; half /= 2)
     merge_states(run, run->parts, state, state, 0, half * ki, half * ki);
+  for (int i = 0; i < run->n_slots; i++) {
+    char *from[3], *to[3];
+
+    if (!is_flat(run, i)) continue;
+    flat_parts(run, i, from);
+    parts_of(run->parts, i, state, 0, to);
+    for (int p = 0; p < 3; p++) memcpy(to[p], from[p], run->parts[3 * i + p].bytes);
+  }
 }
 
 /* ---- feeding ---- */
@@ -403,9 +433,9 @@ static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const
   char *part[3];
 
   parts_of(run->parts, i, run->cur, 0, part);
-  if (red->flat != NULL && g->ki == 1) {
-    if (run->pos == 0 && run->k == 0) red->none(run->lanes, part);
-    red->flat(n, src, part);
+  if (is_flat(run, i)) {
+    flat_parts(run, i, part);
+    red->flat(n, src, part, run->row * run->lanes + run->pos);
   } else if (red->ordered && g->spread > 1) {
     feed_ordered(run, red, es, part, src, n);
   } else if (red->leaf != NULL && n == MX_LEAF_ROWS * run->lanes) {
@@ -430,6 +460,14 @@ void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n) {
   case MX_M_SHORT_GROUPS: feed_groups(run, out->reducer, i, es, src, n); break;
   default: feed_stream(run, out->reducer, i, es, src, n);
   }
+}
+
+int64_t *mx_reduce_counter(mx_run *run, int slot) {
+  int i = 0;
+
+  if (run->flat == NULL) return NULL;
+  while (run->slots[i] != slot) i++;
+  return (int64_t *)(run->flat + i * FLAT_BYTES);
 }
 
 /* ---- units ---- */
@@ -564,7 +602,7 @@ void mx_combine_prepare(mx_prep *prep) {
   prep->work = (double)call->kept * call->n_partials;
   prep->acc_bytes = (size_t)(levels_of((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
                         state_bytes(k, &call->slot, 1, g->lanes) +
-                    TEMP_POINTS * 16 + 2 * parts_bytes(1) + 64;
+                    TEMP_POINTS * 16 + 2 * parts_bytes(1) + FLAT_BYTES + 64;
 }
 
 void mx_combine_unit(mx_run *run, int64_t unit) {

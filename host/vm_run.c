@@ -34,7 +34,7 @@ static inline void load(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
 static void generate(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
   const mx_window *v = &run->gen[s->slot];
   const mx_random *r = &run->kernel->gens[s->slot];
-  const mx_loops *loops = run->host->loops;
+  const mx_loops *loops = run->host->isa.loops;
   char *dst = run->work->ptr[s->dst];
 
   while (n > 0) {
@@ -60,16 +60,55 @@ static inline void store(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
   if (dst == NULL)
     mx_window_scatter(v, p, n, src);
   else if (run->call->stream_out)
-    run->host->loops->stream_copy(dst, src, (size_t)(n * v->es));
+    run->host->isa.loops->stream_copy(dst, src, (size_t)(n * v->es));
   else
     memcpy(dst, src, (size_t)(n * v->es));
+}
+
+/* A last step and its store past the caches, a little at a time: so reading and writing of memory go on together. */
+static bool stream_tail(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
+  enum { PART_BYTES = 1024 };
+  _Alignas(64) char part[PART_BYTES];
+  void **ptr = run->work->ptr;
+  const uint8_t *bytes = run->kernel->value_bytes;
+  const int64_t most = PART_BYTES / s->es;
+  const char *from[4] = {ptr[s->a], ptr[s->b], ptr[s->c], ptr[s->d]};
+  const int64_t step[4] = {most * bytes[s->a], most * bytes[s->b], most * bytes[s->c], most * bytes[s->d]};
+  char *dst = mx_window_run(&run->out[s[1].slot], p, n);
+
+  if (dst == NULL) return false;
+  for (; n > 0; n -= most, dst += PART_BYTES) {
+    int64_t len = n < most ? n : most;
+
+    if (s->kind == MX_S_CALL)
+      s->fn(len, part, from[0], from[1], from[2]);
+    else
+      s->fused(len, part, from[0], from[1], from[2], from[3]);
+    run->host->isa.loops->stream_copy(dst, part, (size_t)(len * s->es));
+    for (int i = 0; i < 4; i++)
+      if (step[i] != 0) from[i] += step[i];
+  }
+  return true;
+}
+
+static inline void count(mx_run *run, const mx_step *s, int64_t n) {
+  void **ptr = run->work->ptr;
+  int64_t *counter = mx_reduce_counter(run, s->slot);
+
+  if (counter != NULL) {
+    *counter += s->count(n, ptr[s->a], ptr[s->b]);
+    return;
+  }
+  s->fn(n, ptr[s->dst], ptr[s->a], ptr[s->b], NULL);
+  mx_reduce_feed(run, s->slot, ptr[s->dst], n);
 }
 
 void mx_vm_block(mx_run *run, int64_t p, int64_t n) {
   const mx_kernel *k = run->kernel;
   void **ptr = run->work->ptr;
+  bool stream = run->call->stream_out;
 
-  if (!run->call->stream_out)
+  if (!stream)
     for (int i = 0; i < k->n_direct; i++) {
       const struct mx_direct *d = &k->direct[i];
       char *dst = mx_window_run(&run->out[d->slot], p, n);
@@ -78,7 +117,19 @@ void mx_vm_block(mx_run *run, int64_t p, int64_t n) {
     }
   for (const mx_step *s = k->steps, *end = s + k->n_steps; s < end; s++)
     switch ((mx_step_kind)s->kind) {
-    case MX_S_CALL: s->fn(n, ptr[s->dst], ptr[s->a], ptr[s->b], ptr[s->c]); break;
+    case MX_S_CALL:
+      if (s->tail && stream && stream_tail(run, s, p, n))
+        s++; /* its store */
+      else
+        s->fn(n, ptr[s->dst], ptr[s->a], ptr[s->b], ptr[s->c]);
+      break;
+    case MX_S_FUSED:
+      if (s->tail && stream && stream_tail(run, s, p, n))
+        s++;
+      else
+        s->fused(n, ptr[s->dst], ptr[s->a], ptr[s->b], ptr[s->c], ptr[s->d]);
+      break;
+    case MX_S_COUNT: count(run, s, n); break;
     case MX_S_LOAD: load(run, s, p, n); break;
     case MX_S_IOTA:
     case MX_S_RANDOM: generate(run, s, p, n); break;
