@@ -115,6 +115,8 @@ typedef struct mx_ring_ops {
   void (*wake)(mx_ring *ring);
   /* Owner thread. Drop the file from the table of files. */
   void (*forget)(mx_ring *ring, mx_file *file);
+  /* Owner thread, at its end: let go of files and memory now, so that their space and file system are free. */
+  void (*retire)(mx_ring *ring);
   void (*destroy)(mx_ring *ring);
 } mx_ring_ops;
 struct mx_ring {

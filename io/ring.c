@@ -170,6 +170,13 @@ static void uring_wake(mx_ring *ring) {
   while (n < 0 && errno == EINTR);
 }
 
+/* Closing the ring lets go of them too, but some time later and on a thread of the kernel's. */
+static void uring_retire(mx_ring *ring) {
+  uring *u = uring_of(ring);
+  (void)io_uring_unregister_files(&u->ring);
+  (void)io_uring_unregister_buffers(&u->ring);
+}
+
 static void uring_destroy(mx_ring *ring) {
   uring *u = uring_of(ring);
   io_uring_queue_exit(&u->ring);
@@ -184,6 +191,7 @@ static const mx_ring_ops ops = {.name = "io_uring",
                                 .reap = uring_reap,
                                 .wake = uring_wake,
                                 .forget = uring_forget,
+                                .retire = uring_retire,
                                 .destroy = uring_destroy};
 
 /* The newest way of waiting that the kernel knows: completions are delivered to the owner when it asks for

@@ -89,6 +89,8 @@ static void pool_forget(mx_ring *ring, mx_file *file) {
   (void)ring, (void)file; /* there is no table of files */
 }
 
+static void pool_retire(mx_ring *ring) { (void)ring; }
+
 static void pool_destroy(mx_ring *ring) {
   pool *p = pool_of(ring);
   pthread_mutex_lock(&p->lock);
@@ -108,6 +110,7 @@ static const mx_ring_ops ops = {.name = "threads",
                                 .reap = pool_reap,
                                 .wake = pool_wake,
                                 .forget = pool_forget,
+                                .retire = pool_retire,
                                 .destroy = pool_destroy};
 
 int mx_ring_threads_create(const mx_ring_config *config, mx_ring **out) {

@@ -181,6 +181,7 @@ static void *owner(void *arg) {
   pthread_mutex_unlock(&s->lock);
   if (error) return NULL;
   serve(s);
+  s->ring->ops->retire(s->ring);
   return NULL;
 }
 

@@ -306,7 +306,8 @@ TEST_P(Fault, AFullFileSystem) {
     EXPECT_NE(std::string(io.err.message).find(at), std::string::npos) << io.err.message;
     EXPECT_NE(std::string(io.err.message).find("8388608"), std::string::npos) << io.err.message;
   }
-  umount(at.c_str());
+  EXPECT_EQ(umount(at.c_str()), 0) << "a closed store holds no file: " << strerror(errno);
+  umount2(at.c_str(), MNT_DETACH);
   rmdir(at.c_str());
 }
 
