@@ -151,13 +151,13 @@ void arithmetic(Table &t) {
   sign.any_zero = true;
 
   auto &square = t["square"];
-  square = Entry{NUM, SAME};
+  square = Entry{NUMB, SAME};
   square.integer = [](mars_dtype, wide x, wide, wide) { return (wide)((unsigned __int128)x * (unsigned __int128)x); };
   exact(square, [](auto x, auto, auto) { return x * x; });
   square.complex = [](cplx x, cplx, cplx) { return x * x; };
 
   auto &reciprocal = t["reciprocal"];
-  reciprocal = Entry{NUM, SAME};
+  reciprocal = Entry{NUMB, SAME};
   reciprocal.integer = [](mars_dtype, wide x, wide, wide) { return x ? 1 / x : 0; };
   exact(reciprocal, [](auto x, auto, auto) { return decltype(x)(1) / x; });
   reciprocal.complex = [](cplx x, cplx, cplx) { return cplx(1, 0) / x; };
@@ -460,7 +460,7 @@ void selection(Table &t) {
 
 void parts(Table &t) {
   auto &conj = t["conj"];
-  conj = Entry{NUM, SAME};
+  conj = Entry{NUMB, SAME};
   conj.integer = [](mars_dtype, wide x, wide, wide) { return x; };
   exact(conj, [](auto x, auto, auto) { return x; });
   conj.complex = [](cplx z, cplx, cplx) { return cplx(z.real(), -z.imag()); };
