@@ -98,8 +98,9 @@ static void analyse_node(mx_fuser *f, mx_finfo *fi) {
     if (n->op == MX_OP_VIEW && is_elementwise(on) && n->size / 8 >= on->size && n->size >= 4096) po->hard = true;
     if (n->op == MX_OP_RESHAPE && !po->linear_ok) po->hard = po->linear_ok = true;
     if (n->op == MX_OP_CONCAT) {
-      while (on->op == MX_OP_VIEW && !mx_node_is_leaf(on) && !mx_finfo_of(f, on)->hard) on = on->operand[0];
-      if (!mx_node_is_leaf(on)) mx_finfo_of(f, on)->hard = true;
+      mx_node *base = on; /* stored is the base, or the view where that is much less */
+      while (base->op == MX_OP_VIEW && !mx_node_is_leaf(base) && !mx_finfo_of(f, base)->hard) base = base->operand[0];
+      if (!mx_node_is_leaf(base)) mx_finfo_of(f, on->size * 2 < base->size ? on : base)->hard = true;
     }
     if (!po->hard) {
       fi->cost += po->cost;

@@ -12,6 +12,7 @@
 
 enum {
   LOOKAHEAD = 256,       /* tasks that loads may run ahead */
+  EARLY_BYTES = 160 << 20, /* and bytes: deep enough for any drive, and fresh memory is slow */
   FAR = 64,              /* tasks: what is needed sooner is not spilled ahead */
   CLEAN_BYTES = 96 << 20 /* room kept ready when spilling is certain */
 };
@@ -304,7 +305,7 @@ static bool present(scheduler *z, int32_t c, int32_t position) {
 /* Begin the loads of coming tasks; `ahead` is where it stopped last time. */
 static void prefetch(scheduler *z, int32_t position, int32_t *ahead) {
   mx_plan *p = z->plan;
-  int64_t cap = mx_space_bytes(z->space) / 2;
+  int64_t cap = mx_space_bytes(z->space) / 2 < EARLY_BYTES ? mx_space_bytes(z->space) / 2 : EARLY_BYTES;
   if (*ahead < position) *ahead = position;
   for (; *ahead < p->order.n && *ahead < position + LOOKAHEAD; ++*ahead) {
     const mx_ptask *t = &p->tasks.at[p->order.at[*ahead]];
