@@ -23,6 +23,7 @@ int mx_fused_op(mx_op op) {
   case MX_OP_SUBTRACT: return MX_F_SUB;
   case MX_OP_SQUARE: /* x * x */
   case MX_OP_MULTIPLY: return MX_F_MUL;
+  case MX_OP_DIVIDE: return MX_F_DIV;
   default: return -1;
   }
 }

@@ -94,9 +94,12 @@ typedef struct mx_step {
   int32_t dst, a, b, c, d; /* values; n_values: none */
   mx_loop *fn;
   mx_fused_fn *fused;    /* FUSED */
+  mx_fused_fn *stream;   /* CALL, FUSED: results past the caches; NULL: no such loop */
+  int32_t stream_a, stream_b; /* CALL: its operands there, the constant last */
   mx_count_fn *count;    /* COUNT */
   uint16_t op;           /* CALL of an elementwise op: which, over which dtype; else MX_OP_COUNT */
   uint8_t dtype;
+  bool scalar_b, scalar_c; /* FUSED: of these constants it reads the first element only */
   bool tail;             /* CALL, FUSED: the next step stores dst, and nobody else reads it */
 } mx_step;
 
@@ -148,8 +151,8 @@ typedef struct mx_vm_isa {
 } mx_vm_isa;
 
 mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *prog, mx_kernel **out, mars_error *err);
-/* Joins steps; uses, def: room for n_values each. */
-void mx_vm_peephole(mx_kernel *kernel, const mx_fused *fused, int *uses, int *def);
+/* Joins steps. constant[v] >= 0: v is a constant; uses, def: room for n_values each. */
+void mx_vm_peephole(mx_kernel *kernel, const mx_fused *fused, const int *constant, int *uses, int *def);
 void mx_vm_kernel_destroy(mx_kernel *kernel); /* NULL is fine */
 
 /* ---- calls ---- */

@@ -24,6 +24,7 @@ typedef struct compiler {
   int *home;         /* [cap] register number, -1: none */
   bool *shared;      /* [cap] the register may be given to others */
   uint8_t *stored;   /* [cap] has a direct store */
+  bool *spread;      /* [cap] a constant that is read as an array */
   struct reg { int es; bool free; } *regs;
   int n_regs, cap;
   int64_t per_point; /* bytes of all registers and constants */
@@ -211,12 +212,27 @@ static void write_const(const mx_const *k, mars_dtype dt, char *dst) {
   memcpy(dst, &n, mars_dtype_bytes(dt));
 }
 
+/* Constants that are read as arrays. Streaming loops take the first element alone, the steps they stand for do not. */
+static void find_spread(compiler *c) {
+  for (int s = 0; s < c->k->n_steps; s++) {
+    const mx_step *step = &c->k->steps[s];
+    const int src[4] = {step->a, step->scalar_b ? -1 : step->b, step->scalar_c ? -1 : step->c, step->d};
+
+    for (int i = 0; i < 4; i++)
+      if (src[i] >= 0 && c->constant[src[i]] >= 0) c->spread[src[i]] = true;
+  }
+}
+
+static size_t splat_bytes(const compiler *c, int v) {
+  return ((c->spread[v] ? (size_t)c->k->block * mars_dtype_bytes(c->dtype[v]) : 16) + 63) & ~(size_t)63;
+}
+
 static mars_status spread_constants(compiler *c, mars_error *err) {
   mx_kernel *k = c->k;
   size_t bytes = 64, at = 0;
 
   for (int v = 0; v < k->n_values; v++)
-    if (c->constant[v] >= 0) bytes += ((size_t)k->block * mars_dtype_bytes(c->dtype[v]) + 63) & ~(size_t)63;
+    if (c->constant[v] >= 0) bytes += splat_bytes(c, v);
   k->splats = mx_alloc(k->mem, bytes);
   if (k->splats == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for a kernel's constants");
   at = (size_t)(-(uintptr_t)k->splats & 63);
@@ -227,8 +243,8 @@ static mars_status spread_constants(compiler *c, mars_error *err) {
     if (c->constant[v] < 0) continue;
     write_const(&c->prog->consts[c->constant[v]], c->dtype[v], one);
     k->fixed[v] = k->splats + at;
-    mx_splat(k->splats + at, one, es, k->block);
-    at += ((size_t)k->block * (size_t)es + 63) & ~(size_t)63;
+    mx_splat(k->splats + at, one, es, c->spread[v] ? k->block : 1);
+    at += splat_bytes(c, v);
   }
   return MARS_OK;
 }
@@ -296,9 +312,10 @@ static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
   c->home = mx_calloc(mem, cap, sizeof *c->home);
   c->shared = mx_calloc(mem, cap, sizeof *c->shared);
   c->stored = mx_calloc(mem, cap, sizeof *c->stored);
+  c->spread = mx_calloc(mem, cap, sizeof *c->spread);
   c->regs = mx_calloc(mem, cap, sizeof *c->regs);
   if (!k->steps || !k->reg || !k->value_bytes || !k->fixed || !k->in_bytes || !k->gens || !k->outs || !k->direct || !k->reduce_slots ||
-      !c->dtype || !c->last || !c->constant || !c->home || !c->shared || !c->stored || !c->regs)
+      !c->dtype || !c->last || !c->constant || !c->home || !c->shared || !c->stored || !c->spread || !c->regs)
     return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for a kernel of %d instructions", p->n_instrs);
   return MARS_OK;
 }
@@ -340,6 +357,7 @@ static void free_compiler(compiler *c, mx_mem *mem) {
   mx_free(mem, c->home);
   mx_free(mem, c->shared);
   mx_free(mem, c->stored);
+  mx_free(mem, c->spread);
   mx_free(mem, c->regs);
 }
 
@@ -355,12 +373,13 @@ mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *p
   for (int i = 0; i < prog->n_instrs; i++) MX_TRY(add_instr(&c, &prog->instrs[i], err));
   if (k->scan && k->n_reduce > 0)
     MX_TRY(mx_fail(err, MARS_E_UNSUPPORTED, "mars_run: a kernel program that scans and reduces; the host does one"));
-  mx_vm_peephole(k, isa->fused, c.last, c.home);
+  mx_vm_peephole(k, isa->fused, c.constant, c.last, c.home);
   for (int v = 0; v < k->n_values; v++) c.home[v] = -1;
   find_last_uses(&c);
+  find_spread(&c);
   find_direct(&c);
   for (int v = 0; v < k->n_values; v++)
-    if (c.constant[v] >= 0) c.per_point += (int64_t)mars_dtype_bytes(c.dtype[v]);
+    if (c.constant[v] >= 0 && c.spread[v]) c.per_point += (int64_t)mars_dtype_bytes(c.dtype[v]);
   for (int s = 0; s < k->n_steps; s++) place(&c, s);
   lay_out(&c);
   for (int v = 0; v < k->n_values; v++) k->value_bytes[v] = (uint8_t)mars_dtype_bytes(c.dtype[v]);

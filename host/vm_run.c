@@ -77,6 +77,13 @@ static bool stream_tail(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
   char *dst = mx_window_run(&run->out[s[1].slot], p, n);
 
   if (dst == NULL) return false;
+  if (s->stream != NULL) {
+    if (s->kind == MX_S_CALL)
+      s->stream(n, dst, ptr[s->stream_a], ptr[s->stream_b], NULL, NULL);
+    else
+      s->stream(n, dst, from[0], from[1], from[2], from[3]);
+    return true;
+  }
   for (; n > 0; n -= most, dst += PART_BYTES) {
     int64_t len = n < most ? n : most;
 
