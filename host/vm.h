@@ -4,6 +4,7 @@
  *   vm_compile.c  program -> mx_kernel: register allocation, loops chosen, constants spread
  *   vm_view.c     how a slot sees the tile: runs, gathers, scatters, pieces
  *   vm_run.c      launch: calls -> units -> blocks; the step loop
+ *   vm_box.c      elementwise calls with turned operands
  *   vm_reduce.c   REDUCE and COMBINE: trees of accumulators
  *   vm_scan.c     SCAN
  *
@@ -159,6 +160,7 @@ void mx_vm_kernel_destroy(mx_kernel *kernel); /* NULL is fine */
 
 typedef enum mx_mode {
   MX_M_POINTS,       /* no reduction */
+  MX_M_BOXES,        /* the same, where an operand is turned against the others */
   MX_M_SHORT_ROWS,   /* inner kept = 1, a row fits a block: whole rows in a block */
   MX_M_SHORT_GROUPS, /* reduced x inner kept fits a block: whole groups in a block */
   MX_M_STREAM,       /* lanes over (several rows of) inner kept, a tree over the rows */
@@ -179,6 +181,12 @@ typedef struct mx_rshape {
   int64_t units;
 } mx_rshape;
 
+/* Boxes of `height` points of dimension `high` by `width` of `wide`. */
+typedef struct mx_box {
+  int n_outer, outer[MARS_MAX_DIMS], high, wide;
+  int64_t height, width, rows, columns, boxes;
+} mx_box;
+
 typedef struct mx_prep {
   const mx_call *call;
   const mx_kernel *kernel;
@@ -189,6 +197,7 @@ typedef struct mx_prep {
   size_t acc_bytes;     /* of a worker, beside the registers */
   double work;
   mx_rshape shape;
+  mx_box box;
 } mx_prep;
 
 /* One worker's memory. */
@@ -272,6 +281,10 @@ void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n);    /* th
 int64_t *mx_reduce_counter(mx_run *run, int slot); /* the one count of a COUNT slot, NULL where it has lanes */
 void mx_combine_prepare(mx_prep *prep);
 void mx_combine_unit(mx_run *run, int64_t unit);
+
+/* vm_box.c; nd, order: the tile's dimensions of more than one point, outermost first */
+bool mx_box_prepare(mx_prep *prep, int nd, const int *order);
+void mx_box_unit(mx_run *run, int64_t unit);
 
 /* vm_scan.c */
 void mx_scan_shape(const mx_kernel *kernel, const int64_t *shape, mx_rshape *out);

@@ -171,10 +171,10 @@ static void mark_shared_memory(const mx_prep *prep, mx_window *in, const mx_wind
       if (prep->kernel->outs[o].kind != MX_I_REDUCE && in[i].base == out[o].base) in[i].copy = true;
 }
 
-static int64_t make_views(mx_prep *prep, mx_window *views) {
+/* Returns the length of the rows that all slots have in common. */
+static int64_t make_views(mx_prep *prep, mx_window *views, int nd, const int *order) {
   const mx_kernel *k = prep->kernel;
   const mx_call *call = prep->call;
-  int order[MARS_MAX_DIMS], nd = sort_dims(k, call->shape, order);
   mx_window *v = views;
   int64_t row = prep->total;
 
@@ -208,6 +208,7 @@ static void choose_blocks(mx_prep *prep, int64_t row) {
 
 static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
   const mx_kernel *k = call->kernel;
+  int order[MARS_MAX_DIMS], nd;
 
   prep->call = call;
   prep->kernel = k;
@@ -218,7 +219,8 @@ static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
   }
   prep->total = 1;
   for (int d = 0; d < call->ndim; d++) prep->total *= call->shape[d];
-  choose_blocks(prep, make_views(prep, views));
+  nd = sort_dims(k, call->shape, order);
+  choose_blocks(prep, make_views(prep, views, nd, order));
   prep->work = (double)prep->total * k->weight;
   if (k->scan || k->n_reduce > 0) {
     if (k->scan)
@@ -228,7 +230,7 @@ static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
     prep->units = prep->shape.units;
     prep->acc_bytes = mx_reduce_acc_bytes(prep);
     mx_reduce_begin(prep);
-  } else {
+  } else if (!mx_box_prepare(prep, nd, order)) {
     prep->shape.mode = MX_M_POINTS;
     prep->units = (prep->total + MX_UNIT_POINTS - 1) / MX_UNIT_POINTS;
   }
@@ -291,6 +293,7 @@ static void run_units(mx_host *host, const mx_prep *prep, mx_work *work, int64_t
   for (int64_t u = begin; u < end; u++)
     switch (prep->shape.mode) {
     case MX_M_POINTS: points_unit(&run, u); break;
+    case MX_M_BOXES: mx_box_unit(&run, u); break;
     case MX_M_SCAN: mx_scan_unit(&run, u); break;
     case MX_M_COMBINE: mx_combine_unit(&run, u); break;
     default: mx_reduce_unit(&run, u);

@@ -101,9 +101,30 @@ static inline void walk_next(walk *w, int64_t len) {
   }
 }
 
+/* A matrix whose columns are contiguous: read along them, a few columns at a time so that the lines of dst stay in L1. */
+#define TURN(T)                                                                                              \
+  for (int64_t j = 0; j < cols; j++)                                                                         \
+    for (int64_t i = 0; i < rows; i++)                                                                       \
+      __builtin_memcpy(dst + (i * cols + j) * (int64_t)sizeof(T), src + j * stride + i * (int64_t)sizeof(T), sizeof(T))
+
+static void gather_turned(char *restrict dst, const char *restrict src, int64_t rows, int64_t cols, int64_t stride,
+                          int es) {
+  switch (es) {
+  case 1: TURN(char); return;
+  case 2: TURN(int16_t); return;
+  case 4: TURN(int32_t); return;
+  case 8: TURN(int64_t); return;
+  default: TURN(bytes16); return;
+  }
+}
+
 void mx_window_gather(const mx_window *view, int64_t p, int64_t n, char *dst) {
   walk w;
 
+  if (view->nd == 2 && view->stride[1] == view->es && p == 0 && n == view->shape[0] * view->shape[1]) {
+    gather_turned(dst, view->base, view->shape[1], view->shape[0], view->stride[0], view->es);
+    return;
+  }
   for (walk_start(&w, view, p, n); w.left > 0;) {
     int64_t len = walk_run(&w);
 

@@ -92,6 +92,68 @@ TEST(VmPoints, RandomProgramsInTiles) {
   }
 }
 
+// Sums, differences and products of arrays and constants in every order: what the peephole joins. Values are small
+// multiples of 1/8, so that every result is exact.
+TEST(VmPoints, ArithmeticThatIsFused) {
+  for (uint64_t seed = 0; seed < 300; seed++) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Rng rng(seed);
+    mars_dtype dt = seed % 2 ? MARS_F32 : MARS_F64;
+    Shape shape{(int64_t)(1 + rng() % 1500)};
+    bool count = seed % 5 == 0;
+    Program p(shape, count ? 1 : 0);
+    std::vector<int> leaves, values;
+    for (int i = 0; i < 3; i++) {
+      Array a = make_array(rng, dt, shape, COMPACT);
+      fill(rng, a, false);
+      leaves.push_back(p.load(a));
+      leaves.push_back(p.constant(dt, number(dt, (double)(int64_t)(rng() % 9) / 4 - 1)));
+    }
+    for (int i = 0; i < 5; i++) {
+      static const char *const names[] = {"add", "subtract", "multiply", "square"};
+      auto pick = [&] { return !values.empty() && rng() % 2 ? values[values.size() - 1 - rng() % std::min<size_t>(2, values.size())] : leaves[rng() % leaves.size()]; };
+      std::string name = names[i < 4 ? rng() % 4 : rng() % 3];
+      int a = pick(), b = pick();
+      values.push_back(name == "square" ? p.op(name, a) : p.op(name, a, b));
+    }
+    if (count) {
+      static const char *const relations[] = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"};
+      p.reduce("count_nonzero", p.op(relations[rng() % 6], values.back(), leaves[rng() % leaves.size()]));
+      p.reduce("count_nonzero", p.op(relations[rng() % 6], leaves[0], leaves[rng() % leaves.size()]));
+    } else {
+      p.store(values.back(), make_array(rng, dt, shape, rng() % 4 ? COMPACT : ANY_ORDER));
+      if (rng() % 2) p.store(values[rng() % values.size()], make_array(rng, dt, shape, COMPACT));
+    }
+    Options o;
+    o.stream = !count && rng() % 2;
+    o.finish = true;
+    p.check(o);
+    if (HasFatalFailure() || HasNonfatalFailure()) return;
+  }
+}
+
+// Counted comparisons where a leaf is a block, where rows are short, and where columns are counted.
+TEST(VmPoints, ComparisonsThatAreCounted) {
+  for (const Shape &shape : {Shape{100000}, Shape{300, 7}, Shape{40, 1500}, Shape{1500, 40}})
+    for (uint32_t mask : {1u, 2u}) {
+      if (shape.size() == 1 && mask == 2) continue;
+      Rng rng(3);
+      Program p(shape, mask);
+      Array a = make_array(rng, MARS_F64, shape, COMPACT), b = a;
+      fill(rng, a, true);
+      fill(rng, b, true);
+      int x = p.load(a);
+      p.reduce("count_nonzero", p.op("less", x, p.load(b)));
+      p.reduce("argmax", x);
+      p.reduce("count_nonzero", p.op("greater_equal", x, p.constant(MARS_F64, number(MARS_F64, 0.5))));
+      Options o;
+      o.finish = true;
+      p.check(o);
+      p.check({});
+      if (HasFatalFailure()) return;
+    }
+}
+
 TEST(VmPoints, ManyUnits) { // several units, shapes that do not divide by anything
   for (const Shape &shape : {Shape{100003}, Shape{317, 401}, Shape{40000, 3}, Shape{3, 40001}, Shape{5, 4001, 7}}) {
     Rng rng(7);
