@@ -19,8 +19,27 @@ static void drop_nodes(mars_job *job) {
   }
 }
 
+void mx_job_list(mars_job *job) {
+  mx_actor *a = job->session->actor;
+  pthread_mutex_lock(&a->kept_lock);
+  job->next = a->jobs;
+  if (job->next) job->next->prev = job;
+  a->jobs = job;
+  pthread_mutex_unlock(&a->kept_lock);
+}
+
+static void unlist(mars_job *job) {
+  mx_actor *a = job->session->actor;
+  pthread_mutex_lock(&a->kept_lock);
+  if (job->next) job->next->prev = job->prev;
+  if (job->prev) job->prev->next = job->next;
+  else if (a->jobs == job) a->jobs = job->next;
+  pthread_mutex_unlock(&a->kept_lock);
+}
+
 static void free_job(mars_job *job) {
   mars_session *s = job->session;
+  unlist(job);
   drop_nodes(job);
   for (size_t i = 0; i < job->n_wants; i++) mx_free(&s->mem, job->paths[i]);
   mx_free(&s->mem, job->wants);
@@ -317,6 +336,7 @@ void mx_actor_destroy(mx_actor *a) {
   atomic_store(&a->stopping, true);
   mx_mailbox_post(&a->inbox, &a->stop);
   pthread_join(a->thread, NULL);
+  while (a->jobs) free_job(a->jobs); /* all have ended; their handles were not given back */
   mx_owner_destroy(a->owner);
   a->owner = NULL;
 }

@@ -29,10 +29,12 @@ typedef struct mx_actor {
   pthread_mutex_t kept_lock;
   bool busy;               /* a job runs: what is let go waits in `discarded`, linked through `next` */
   mx_value *discarded;
+  mars_job *jobs;          /* every job record, under kept_lock: the session's end frees those that nobody released */
 } mx_actor;
 
 struct mars_job {
   mx_message message;
+  mars_job *prev, *next; /* in actor->jobs */
   mars_session *session;
   atomic_int refs;
   atomic_bool cancel;
@@ -59,6 +61,7 @@ void mx_actor_submit(mx_actor *actor, mars_job *job);
 /* A CHUNKS value that nobody refers to any more. */
 void mx_actor_discard(mx_actor *actor, mx_value *value);
 void mx_job_end(mars_job *job, mars_status st, const mars_error *err);
+void mx_job_list(mars_job *job); /* a new record; its last unref takes it out again */
 void mx_job_unref(mars_job *job);
 int64_t mx_now_ns(void);
 

@@ -41,6 +41,7 @@ static mars_status make_job(mars_session *s, const char *fn, const mars_output *
   atomic_init(&job->refs, 1);
   pthread_mutex_init(&job->lock, NULL);
   pthread_cond_init(&job->ended, NULL);
+  mx_job_list(job);
   job->wants = mx_calloc(&s->mem, n + 1, sizeof *job->wants);
   job->paths = mx_calloc(&s->mem, n + 1, sizeof *job->paths);
   if (!job->wants || !job->paths) MX_TRY(MX_NOMEM(err, fn));
