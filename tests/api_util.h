@@ -97,7 +97,7 @@ struct Array { // C order
 };
 template <class T> Array array_of(mars_dtype dt, std::vector<int64_t> dims, const std::vector<T> &v) {
   Array a(dt, dims);
-  std::memcpy(a.bytes.data(), v.data(), a.bytes.size());
+  if (!a.bytes.empty()) std::memcpy(a.bytes.data(), v.data(), a.bytes.size());
   return a;
 }
 std::vector<oracle::Num> numbers(const Array &a);

@@ -63,6 +63,8 @@ wide floor_div(wide a, wide b) {
   return (a % b != 0 && ((a < 0) != (b < 0))) ? q - 1 : q;
 }
 
+wide product(wide x, wide y) { return (wide)((unsigned __int128)x * (unsigned __int128)y); }
+
 wide power_mod(mars_dtype dt, wide x, wide y) {
   if (y < 0) {
     if (x == 1) return 1;
@@ -71,8 +73,8 @@ wide power_mod(mars_dtype dt, wide x, wide y) {
   }
   wide r = 1;
   x = wrap(dt, x);
-  for (; y; y >>= 1, x = wrap(dt, x * x))
-    if (y & 1) r = wrap(dt, r * x);
+  for (; y; y >>= 1, x = wrap(dt, product(x, x)))
+    if (y & 1) r = wrap(dt, product(r, x));
   return r;
 }
 
@@ -152,7 +154,7 @@ void arithmetic(Table &t) {
 
   auto &square = t["square"];
   square = Entry{NUMB, SAME};
-  square.integer = [](mars_dtype, wide x, wide, wide) { return (wide)((unsigned __int128)x * (unsigned __int128)x); };
+  square.integer = [](mars_dtype, wide x, wide, wide) { return product(x, x); };
   exact(square, [](auto x, auto, auto) { return x * x; });
   square.complex = [](cplx x, cplx, cplx) { return x * x; };
 
@@ -176,7 +178,7 @@ void arithmetic(Table &t) {
 
   auto &multiply = t["multiply"];
   multiply = Entry{ALL, SAME};
-  multiply.integer = [](mars_dtype, wide x, wide y, wide) { return (wide)((unsigned __int128)x * (unsigned __int128)y); };
+  multiply.integer = [](mars_dtype, wide x, wide y, wide) { return product(x, y); };
   exact(multiply, [](auto x, auto y, auto) { return x * y; });
   multiply.complex = [](cplx x, cplx y, cplx) { return x * y; };
 
