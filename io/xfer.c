@@ -167,7 +167,8 @@ bool mx_xfer_start(mx_io_store *store, mx_xfer *x, mx_io *req) {
 static void cut_contiguous(mx_xfer *x, mx_part *part) {
   int64_t end = x->at < x->lo ? x->lo : x->at < x->hi ? x->hi : x->end;
   part->direct = x->at >= x->lo && x->at < x->hi;
-  if (end - x->at > (int64_t)MX_PART_BYTES) end = x->at + (int64_t)MX_PART_BYTES;
+  /* a chunk of 4 MiB behind an npy header spans a block more: not worth a request of its own */
+  if (end - x->at > (int64_t)(MX_PART_BYTES + MX_PART_BYTES / 16)) end = x->at + (int64_t)MX_PART_BYTES;
   part->offset = x->at;
   part->bytes = part->need = (size_t)(end - x->at);
   if (!x->write && end > x->need_end) part->need = (size_t)(x->need_end - x->at);
