@@ -40,8 +40,8 @@
 #else
 #define MX_V64 double
 #define MX_V32 float
-#define MX_V64_2 Sleef_double2
-#define MX_V32_2 Sleef_float2
+#define MX_V64_2 Sleef_double_2
+#define MX_V32_2 Sleef_float_2
 #define MX_LANES64 1
 #if defined(FP_FAST_FMA)
 #define MX_SLEEF64(f, acc) MX_SLEEF(finz, f, d1, acc, purecfma)
