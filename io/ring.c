@@ -21,6 +21,19 @@
 #define PIECES_MAX 4096
 #define PIECE_USES 8 /* parts in a piece before it is registered */
 
+/* liburing maps and unmaps rings by system calls of its own: ThreadSanitizer takes a later ring at the same address for the
+ * earlier one, and must be told that the one ended before the other began. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *);
+void __tsan_release(void *);
+static char mappings;
+#define RING_MAPPED() __tsan_acquire(&mappings)
+#define RING_UNMAPPED() __tsan_release(&mappings)
+#else
+#define RING_MAPPED() ((void)0)
+#define RING_UNMAPPED() ((void)0)
+#endif
+
 typedef struct uring {
   mx_ring base;
   struct io_uring ring;
@@ -179,6 +192,7 @@ static void uring_retire(mx_ring *ring) {
 
 static void uring_destroy(mx_ring *ring) {
   uring *u = uring_of(ring);
+  RING_UNMAPPED();
   io_uring_queue_exit(&u->ring);
   close(u->event);
   mx_free(u->mem, u->piece);
@@ -204,6 +218,7 @@ static int open_ring(struct io_uring *ring) {
     error = -io_uring_queue_init(2 * MX_PART_DEPTH, ring, flags[i]);
     if (error != EINVAL) break;
   }
+  RING_MAPPED();
   return error;
 }
 
