@@ -11,6 +11,7 @@
 
 typedef void mx_fused_fn(int64_t n, void *dst, const void *a, const void *b, const void *c, const void *d);
 typedef int64_t mx_count_fn(int64_t n, const void *a, const void *b);
+typedef int64_t mx_count_squares_fn(int64_t n, const void *x, const void *y, const void *k);
 
 /* RSUB, RDIV: the operands change places. Only singles divide. */
 enum { MX_F_ADD, MX_F_SUB, MX_F_MUL, MX_F_RSUB, MX_F_DIV, MX_F_RDIV, MX_F_OPS };
@@ -32,6 +33,8 @@ typedef struct mx_fused {
   mx_fused_loop quad[MX_F_TYPES][3][3][3];
   /* how many a[i] compare with b[i]: [compare][b] */
   mx_count_fn *count[MX_F_TYPES][MX_F_COMPARES][2];
+  /* how many x[i]*x[i] + y[i]*y[i] compare with the constant k: points inside a circle */
+  mx_count_squares_fn *count_squares[MX_F_TYPES][MX_F_COMPARES];
 } mx_fused;
 
 /* For an instruction set that mx_loops_select accepts. */

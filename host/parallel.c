@@ -20,8 +20,13 @@ enum { MAX_THREADS = 1024 };
 
 enum { OPEN = 1 << 30, SPINS = 300 }; /* some 10 us of pauses before a wait becomes a system call */
 
+/* The pool for which this thread, as its caller, was bound last: pools have numbers, as addresses come again. */
+static _Thread_local uint64_t caller_bound_for;
+static atomic_ullong next_pool;
+
 struct mx_pool {
   mx_mem *mem;
+  uint64_t id;
   const mx_host_machine *machine;
   int threads;
   bool bind;
@@ -128,6 +133,14 @@ static void bind_self(const mx_pool *pool, int worker) {
   if (unit != NULL) (void)hwloc_set_cpubind(pool->machine->topology, unit->cpuset, HWLOC_CPUBIND_THREAD);
 }
 
+/* The caller is worker 0: unbound, it may share a core with worker 1 for whole jobs. The process's first thread is the
+   user's and left where it is. */
+static void bind_caller(const mx_pool *pool) {
+  if (caller_bound_for == pool->id) return;
+  caller_bound_for = pool->id;
+  if (syscall(SYS_gettid) != getpid()) bind_self(pool, 0);
+}
+
 static void worker_main(mx_pool *pool, int thread) {
   unsigned seen = 0;
 
@@ -168,6 +181,7 @@ mars_status mx_pool_create(mx_mem *mem, const mx_host_machine *machine, int thre
   pool->mem = mem;
   pool->machine = machine;
   pool->bind = bind;
+  pool->id = atomic_fetch_add(&next_pool, 1) + 1;
   pool->threads = threads > 1 ? startable(mem, threads) : 1;
   if (pool->threads < 1) pool->threads = 1;
   if (pool->threads > 1 && pthread_create(&pool->leader, NULL, leader_main, pool) != 0) pool->threads = 1;
@@ -206,6 +220,7 @@ void mx_parallel_for(mx_pool *pool, int64_t n_units, int64_t grain, mx_unit_fn *
     fn(ctx, 0, 0, n_units);
     return;
   }
+  bind_caller(pool);
   /* many small units: take several at once, but leave 16 turns a thread to even out */
   pool->grain = grain > 0 ? grain : n_units / (threads * 16);
   if (pool->grain < 1) pool->grain = 1;

@@ -98,8 +98,10 @@ typedef struct mx_step {
   mx_fused_fn *stream;   /* CALL, FUSED: results past the caches; NULL: no such loop */
   int32_t stream_a, stream_b; /* CALL: its operands there, the constant last */
   mx_count_fn *count;    /* COUNT */
+  mx_count_squares_fn *squares; /* COUNT of c*c + d*d against b, where a is that sum; else NULL */
   uint16_t op;           /* CALL of an elementwise op: which, over which dtype; else MX_OP_COUNT */
   uint8_t dtype;
+  bool counted;          /* FUSED: read by a COUNT of squares alone, for `slot`: not needed where that has one count */
   bool scalar_b, scalar_c; /* FUSED: of these constants it reads the first element only */
   bool tail;             /* CALL, FUSED: the next step stores dst, and nobody else reads it */
 } mx_step;
@@ -247,6 +249,8 @@ typedef struct mx_run {
   struct mx_part *parts; /* [3 n_slots] where parts stand in a state of `lanes` lanes */
   struct mx_part *joined; /* the same with ki lanes */
   int64_t pos, k, row;   /* next lane, rows in the current leaf, row number */
+  int64_t point;         /* of the block's first element among the reduced ones (ki = 1) */
+  bool all_flat;         /* there is no tree */
   int64_t leaves;
   size_t state_bytes;
   char *cur, *tree[MX_TREE_LEVELS];

@@ -114,6 +114,21 @@ static void add_stream(const peephole *h, mx_step *step) {
   step->stream_b = x.y;
 }
 
+/* x*x + y*y compared with a constant: the count squares by itself. */
+static void join_squares(const peephole *h, mx_step *count, int type, int which) {
+  mx_step *sum;
+
+  if (!is_constant(h, count->b) || h->uses[count->a] != 1 || h->def[count->a] < 0) return;
+  sum = &h->k->steps[h->def[count->a]];
+  if (sum->kind != MX_S_FUSED || sum->fused != h->fused->quad[type][MX_F_MUL][MX_F_ADD][MX_F_MUL].plain) return;
+  if (sum->a != sum->b || sum->c != sum->d) return;
+  sum->counted = true;
+  sum->slot = count->slot;
+  count->squares = h->fused->count_squares[type][which];
+  count->c = sum->a;
+  count->d = sum->c;
+}
+
 /* count_nonzero of a comparison */
 static void join_count(const peephole *h, mx_step *reduce) {
   mx_step *compare;
@@ -128,6 +143,7 @@ static void join_count(const peephole *h, mx_step *reduce) {
   compare->kind = MX_S_COUNT; /* where its operands are at hand; the order of reductions does not matter */
   compare->slot = reduce->slot;
   compare->count = h->fused->count[type][which][is_constant(h, compare->b)];
+  join_squares(h, compare, type, which);
   drop(reduce);
   reduce->a = -1;
 }

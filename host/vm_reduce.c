@@ -193,14 +193,16 @@ static void set_up(mx_run *run, int64_t lanes, int levels) {
   run->joined = (mx_part *)at;
   at += parts_bytes(run->n_slots);
   run->flat = flat ? at : NULL;
+  run->all_flat = flat;
   at += run->n_slots * FLAT_BYTES;
-  for (int i = 0; i < run->n_slots; i++)
-    if (is_flat(run, i)) {
-      char *part[3];
+  for (int i = 0; i < run->n_slots; i++) {
+    char *part[3];
 
-      flat_parts(run, i, part);
-      reducer_of(run, i)->none(1, part);
-    }
+    run->all_flat &= is_flat(run, i);
+    if (!is_flat(run, i)) continue;
+    flat_parts(run, i, part);
+    reducer_of(run, i)->none(1, part);
+  }
   if (run->lanes != lanes) run->state_bytes = lay_out_state(run, lanes, run->parts);
   run->lanes = lanes;
   run->cur = at;
@@ -328,7 +330,7 @@ static void close_leaf(mx_run *run) {
 
 /* Everything that was fed, in one state. */
 static char *close_tree(mx_run *run) {
-  char *t = NULL;
+  char *t = run->all_flat ? run->cur : NULL;
 
   if (run->k > 0 || run->pos > 0) {
     close_leaf(run);
@@ -435,7 +437,7 @@ static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const
   parts_of(run->parts, i, run->cur, 0, part);
   if (is_flat(run, i)) {
     flat_parts(run, i, part);
-    red->flat(n, src, part, run->row * run->lanes + run->pos);
+    red->flat(n, src, part, run->point);
   } else if (red->ordered && g->spread > 1) {
     feed_ordered(run, red, es, part, src, n);
   } else if (red->leaf != NULL && n == MX_LEAF_ROWS * run->lanes) {
@@ -515,12 +517,14 @@ static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) 
   int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);
 
   for (run->row = row; p < end;) {
-    int64_t leaf = (MX_LEAF_ROWS - run->k) * run->lanes - run->pos;
-    int64_t n = min64(leaf, end - p);
+    int64_t n = end - p;
 
-    if (!leaf_blocks(g)) n = mx_vm_block_points(run->prep, base + p, n);
+    if (!run->all_flat) n = min64(n, (MX_LEAF_ROWS - run->k) * run->lanes - run->pos);
+    if (run->all_flat || !leaf_blocks(g)) n = mx_vm_block_points(run->prep, base + p, n);
+    run->point = p;
     mx_vm_block(run, base + p, n);
     p += n;
+    if (run->all_flat) continue;
     run->pos += n;
     run->k += run->pos / run->lanes;
     run->row += run->pos / run->lanes;

@@ -103,7 +103,7 @@ static inline void count(mx_run *run, const mx_step *s, int64_t n) {
   int64_t *counter = mx_reduce_counter(run, s->slot);
 
   if (counter != NULL) {
-    *counter += s->count(n, ptr[s->a], ptr[s->b]);
+    *counter += s->squares != NULL ? s->squares(n, ptr[s->c], ptr[s->d], ptr[s->b]) : s->count(n, ptr[s->a], ptr[s->b]);
     return;
   }
   s->fn(n, ptr[s->dst], ptr[s->a], ptr[s->b], NULL);
@@ -133,7 +133,7 @@ void mx_vm_block(mx_run *run, int64_t p, int64_t n) {
     case MX_S_FUSED:
       if (s->tail && stream && stream_tail(run, s, p, n))
         s++;
-      else
+      else if (!s->counted || mx_reduce_counter(run, s->slot) == NULL)
         s->fused(n, ptr[s->dst], ptr[s->a], ptr[s->b], ptr[s->c], ptr[s->d]);
       break;
     case MX_S_COUNT: count(run, s, n); break;
