@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-  L1_BYTES = 32 << 10,     /* that the registers of a block may fill */
+  L1_BYTES = 36 << 10,     /* that the registers of a block may fill: L1 has 32 to 48 KiB, and not all are hot at once */
   REGS_MAX = 384 << 10,    /* per worker: outside the arena's budget */
   LOAD_REGS_MAX = 256 << 10
 };
