@@ -196,6 +196,7 @@ typedef struct mx_prep {
   int64_t total;
   int64_t row, step;    /* blocks have at most `step` points and do not cross multiples of `row` */
   int64_t first_unit, units;
+  int64_t unit_points;  /* POINTS */
   size_t acc_bytes;     /* of a worker, beside the registers */
   double work;
   mx_rshape shape;

@@ -232,7 +232,10 @@ static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
     mx_reduce_begin(prep);
   } else if (!mx_box_prepare(prep, nd, order)) {
     prep->shape.mode = MX_M_POINTS;
-    prep->units = (prep->total + MX_UNIT_POINTS - 1) / MX_UNIT_POINTS;
+    /* costly kernels in smaller units; it does not matter to the results */
+    prep->unit_points = MX_UNIT_POINTS;
+    while (prep->unit_points > 2 * MX_BLOCK_MAX && prep->unit_points * k->weight > 8 * MX_UNIT_POINTS) prep->unit_points /= 2;
+    prep->units = (prep->total + prep->unit_points - 1) / prep->unit_points;
   }
 }
 
@@ -240,7 +243,7 @@ static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
 
 static void points_unit(mx_run *run, int64_t unit) {
   const mx_prep *prep = run->prep;
-  int64_t p = unit * MX_UNIT_POINTS, end = p + MX_UNIT_POINTS;
+  int64_t p = unit * prep->unit_points, end = p + prep->unit_points;
 
   if (end > prep->total) end = prep->total;
   while (p < end) {
@@ -358,7 +361,10 @@ static mars_status reserve_work(mx_host *host, int threads, size_t bytes, mars_e
   return MARS_OK;
 }
 
-mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+static int64_t slots_of(const mx_kernel *k) { return k->n_in + k->n_gen + k->n_out; }
+
+/* Calls whose records fit the room there is. */
+static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
   mars_status st = MARS_OK;
   launch l = {host, n};
   int64_t units = 0, views = 0;
@@ -366,19 +372,14 @@ mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error
   double work = 0;
   bool parallel;
 
-  if (n <= 0) return MARS_OK;
-  for (int i = 0; i < n; i++) views += calls[i]->kernel->n_in + calls[i]->kernel->n_gen + calls[i]->kernel->n_out;
-  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, n, sizeof *host->preps, err));
-  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, views, sizeof *host->views, err));
   MX_TRY(mx_vm_gather_pieces(host, calls, n, err));
-  views = 0;
   for (int i = 0; i < n; i++) {
     mx_prep *prep = &host->preps[i];
     size_t need;
 
     prep->view0 = views;
     prepare(prep, calls[i], host->views + views);
-    views += prep->kernel->n_in + prep->kernel->n_gen + prep->kernel->n_out;
+    views += slots_of(prep->kernel);
     prep->first_unit = units;
     units += prep->units;
     work += prep->work + 100;
@@ -391,6 +392,28 @@ mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error
     mx_parallel_for(host->pool, units, 0, run_range, &l);
   else
     run_range(&l, 0, 0, units);
+
+done:
+  return st;
+}
+
+mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+  enum { BATCH = 512, BATCH_SLOTS = 2048 }; /* bounds the records, which stand outside the arena's budget */
+  mars_status st = MARS_OK;
+
+  for (int first = 0, end; first < n; first = end) {
+    int64_t slots = slots_of(calls[first]->kernel);
+
+    for (end = first + 1; end < n && end - first < BATCH; end++) {
+      int64_t more = slots_of(calls[end]->kernel);
+
+      if (slots + more > BATCH_SLOTS) break;
+      slots += more;
+    }
+    MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, end - first, sizeof *host->preps, err));
+    MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, slots, sizeof *host->views, err));
+    MX_TRY(launch_batch(host, calls + first, end - first, err));
+  }
 
 done:
   return st;

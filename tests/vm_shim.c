@@ -40,10 +40,14 @@ mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes,
   return MARS_OK;
 }
 
-void vm_close(vm_dev *dev) {
-  if (dev == NULL) return;
+int64_t vm_close(vm_dev *dev) {
+  int64_t live;
+
+  if (dev == NULL) return 0;
   dev->device->ops->destroy(dev->device);
+  live = atomic_load(&dev->mem.live);
   free(dev);
+  return live;
 }
 
 int64_t vm_live(vm_dev *dev) { return atomic_load(&dev->mem.live); }

@@ -497,7 +497,7 @@ TEST(VmDevice, KernelsAndLaunchesSurviveEveryFailedAllocation) {
       EXPECT_NE(strlen(err.message), 0u);
     }
     vm_kernel_free(dev, k);
-    vm_close(dev);
+    EXPECT_EQ(vm_close(dev), 0) << "allocation " << fail;
     if (done) {
       EXPECT_GT(fail, 10);
       break;

@@ -81,17 +81,23 @@ void fill(Rng &rng, Array &a, bool special) {
   }
 }
 
+namespace {
+struct OpenDevices : std::vector<Device> {
+  ~OpenDevices() {
+    for (const Device &d : *this) vm_close(d.dev);
+  }
+};
+} // namespace
+
 const std::vector<Device> &devices() {
-  static const std::vector<Device> all = [] {
-    std::vector<Device> v;
+  static OpenDevices all;
+  if (all.empty())
     for (const char *isa : {"avx512", "avx2", "baseline"})
       for (int threads : {1, 2}) {
         vm_dev *dev = nullptr;
         if (vm_open(threads, false, isa, 0, &dev, nullptr) == MARS_OK)
-          v.push_back({std::string(isa) + "_" + std::to_string(threads), isa, dev});
+          all.push_back({std::string(isa) + "_" + std::to_string(threads), isa, dev});
       }
-    return v;
-  }();
   return all;
 }
 
