@@ -1,4 +1,5 @@
-// Jobs in the background: submit, wait, cancel, progress and log; several jobs, threads and sessions at once; eager mode.
+// Jobs in the background: submit, wait, cancel, progress and log; several jobs, threads and sessions at once;
+// eager mode.
 #include "tests/api_util.h"
 
 #include <atomic>
@@ -11,7 +12,9 @@ using namespace api;
 
 namespace {
 
-double scalar(mars_tensor *t) { return (double)fetched(t).get(0).re; }
+double scalar(mars_tensor *t) {
+  return (double)fetched(t).get(0).re;
+}
 
 mars_output keep(mars_tensor *t) {
   mars_output o = {};
@@ -64,7 +67,8 @@ void on_progress(void *user, mars_job *job, const mars_progress *p) {
   Seen *seen = (Seen *)user;
   std::lock_guard<std::mutex> guard(seen->lock);
   seen->progress.push_back(*p);
-  if (seen->cancel_after >= 0 && (int)seen->progress.size() > seen->cancel_after) mars_cancel(job);
+  if (seen->cancel_after >= 0 && (int)seen->progress.size() > seen->cancel_after)
+    mars_cancel(job);
 }
 void on_log(void *user, mars_log_level, const char *text) {
   Seen *seen = (Seen *)user;
@@ -75,7 +79,8 @@ void on_log(void *user, mars_log_level, const char *text) {
 // Long enough for several reports
 mars_tensor *slow(mars_session *s, int64_t n) {
   mars_tensor *t = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n));
-  for (int i = 0; i < 6; i++) t = mars_arctan(mars_tan(t));
+  for (int i = 0; i < 6; i++)
+    t = mars_arctan(mars_tan(t));
   return mars_sum(t, MARS_ALL);
 }
 
@@ -144,7 +149,8 @@ TEST(Async, JobsOutliveTheirScopes) {
   }
   ASSERT_TRUE(ok(mars_wait(job, &err), err));
   mars_job_release(job);
-  for (size_t i = 0; i < out.size(); i++) ASSERT_EQ(out[i], 2.0 * (double)i);
+  for (size_t i = 0; i < out.size(); i++)
+    ASSERT_EQ(out[i], 2.0 * (double)i);
 }
 
 TEST(Async, SessionDestroyedWhileJobsRun) {
@@ -156,9 +162,12 @@ TEST(Async, SessionDestroyedWhileJobsRun) {
     mars_output o = keep(slow(*s, (int64_t)1 << 27));
     std::vector<mars_job *> jobs(3, nullptr);
     mars_error err = {};
-    for (mars_job *&j : jobs) ASSERT_TRUE(ok(mars_submit(*s, &o, 1, &j, &err), err));
-    for (mars_job *j : jobs) mars_cancel(j);
-    for (mars_job *j : jobs) mars_job_release(j);
+    for (mars_job *&j : jobs)
+      ASSERT_TRUE(ok(mars_submit(*s, &o, 1, &j, &err), err));
+    for (mars_job *j : jobs)
+      mars_cancel(j);
+    for (mars_job *j : jobs)
+      mars_job_release(j);
     ASSERT_TRUE(ok(mars_submit(*s, &o, 1, &jobs[0], &err), err));
     auto start = std::chrono::steady_clock::now();
     s.reset(); // cancels what runs and waits for it
@@ -191,23 +200,29 @@ TEST(Async, JobsQueuedFromSeveralThreads) {
           o.data = out.back().data();
           o.bytes = 40000;
           mars_job *job = nullptr;
-          if (mars_submit(s, &o, 1, &job, nullptr) != MARS_OK) wrong++;
+          if (mars_submit(s, &o, 1, &job, nullptr) != MARS_OK)
+            wrong++;
           jobs.push_back(job);
         }
         for (int j = 2; j >= 0; j--) {
-          if (mars_wait(jobs[(size_t)j], nullptr) != MARS_OK) wrong++;
+          if (mars_wait(jobs[(size_t)j], nullptr) != MARS_OK)
+            wrong++;
           mars_job_release(jobs[(size_t)j]);
           for (int i = 0; i < 5000; i++)
-            if (out[(size_t)j][(size_t)i] != i * (t + 1.0) + j) wrong++;
+            if (out[(size_t)j][(size_t)i] != i * (t + 1.0) + j)
+              wrong++;
         }
         // a result shared by all threads, and kept ones of their own
         mars_tensor *mine = mars_cumsum(mars_ones(s, MARS_I64, MARS_SHAPE(3000)), 0);
-        if (mars_run(s, &mine, 1, nullptr) != MARS_OK) wrong++;
+        if (mars_run(s, &mine, 1, nullptr) != MARS_OK)
+          wrong++;
         int64_t sum = 0;
-        if (mars_fetch(mars_sum(mine, MARS_ALL), &sum, 8, nullptr) != MARS_OK || sum != 3000 * 3001 / 2) wrong++;
+        if (mars_fetch(mars_sum(mine, MARS_ALL), &sum, 8, nullptr) != MARS_OK || sum != 3000 * 3001 / 2)
+          wrong++;
       }
     });
-  for (std::thread &t : threads) t.join();
+  for (std::thread &t : threads)
+    t.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_TRUE(no_leak(s, live));
 }
@@ -229,10 +244,12 @@ TEST(Async, OneJobWaitedForAndCancelledByManyThreads) {
       threads.emplace_back([&, t] {
         mars_progress p;
         mars_job_get_progress(job, &p);
-        if (t == 3 && round % 2) mars_cancel(job);
+        if (t == 3 && round % 2)
+          mars_cancel(job);
         st[t] = mars_wait(job, nullptr);
       });
-    for (std::thread &t : threads) t.join();
+    for (std::thread &t : threads)
+      t.join();
     for (mars_status x : st) {
       EXPECT_EQ(x, st[0]);
       EXPECT_TRUE(x == MARS_OK || (round % 2 && x == MARS_E_CANCELLED)) << mars_status_name(x);
@@ -255,15 +272,20 @@ TEST(Async, SessionsInParallel) {
         mars_random_seed(s, (uint64_t)t);
         mars_tensor *u = mars_random_uniform(s, MARS_F64, MARS_SHAPE(200000), 0, 1);
         mars_tensor *c = mars_cumsum(u, 0);
-        if (mars_run(s, &c, 1, nullptr) != MARS_OK) wrong++;
+        if (mars_run(s, &c, 1, nullptr) != MARS_OK)
+          wrong++;
         double sum = 0, last = 0;
         mars_slice end = {MARS_SLICE_INTEGER, -1, 0, 0};
-        if (mars_fetch(mars_sum(u, MARS_ALL), &sum, 8, nullptr) != MARS_OK) wrong++;
-        if (mars_fetch(mars_index(c, &end, 1), &last, 8, nullptr) != MARS_OK) wrong++;
-        if (std::fabs(sum - last) > 1e-7 || std::fabs(sum / 200000 - 0.5) > 0.01) wrong++;
+        if (mars_fetch(mars_sum(u, MARS_ALL), &sum, 8, nullptr) != MARS_OK)
+          wrong++;
+        if (mars_fetch(mars_index(c, &end, 1), &last, 8, nullptr) != MARS_OK)
+          wrong++;
+        if (std::fabs(sum - last) > 1e-7 || std::fabs(sum / 200000 - 0.5) > 0.01)
+          wrong++;
       }
     });
-  for (std::thread &t : threads) t.join();
+  for (std::thread &t : threads)
+    t.join();
   EXPECT_EQ(wrong, 0);
 }
 
@@ -325,7 +347,8 @@ TEST(Eager, GivesTheValuesOfLazy) {
     mars_tensor *z = mars_cumsum(mars_transpose(mars_mul(y, r)), 1);
     std::vector<Array> got;
     ASSERT_TRUE(fetch_all(s, {y, z, mars_std(z, MARS_AXES(0)), mars_argmax(z, MARS_ALL)}, &got));
-    if (want.empty()) want = got;
+    if (want.empty())
+      want = got;
     for (size_t i = 0; i < got.size(); i++)
       if (i != 2) {
         EXPECT_TRUE(same_bits(got[i], want[i])) << i;

@@ -1,6 +1,6 @@
-// Fault injection: a small out-of-core job (npy in, spilled result, npy out, reduction) with its 1st, 2nd, ... allocation,
-// read or write failing, until it succeeds. Each time: the documented status, a message, earlier results intact, no file
-// left behind, nothing leaked, and the same job succeeds afterwards.
+// Fault injection: a small out-of-core job (npy in, spilled result, npy out, reduction) with its 1st, 2nd,
+// ... allocation, read or write failing, until it succeeds. Each time: the documented status, a message,
+// earlier results intact, no file left behind, nothing leaked, and the same job succeeds afterwards.
 #include "tests/api_util.h"
 
 #include <cerrno>
@@ -19,7 +19,8 @@ protected:
   void SetUp() override {
     Rng rng(1);
     x = Array(MARS_F64, {kRows, kCols});
-    for (int64_t i = 0; i < x.size(); i++) ((double *)x.bytes.data())[i] = rng.unit();
+    for (int64_t i = 0; i < x.size(); i++)
+      ((double *)x.bytes.data())[i] = rng.unit();
     write_npy(dir.file("x.npy"), x);
     Config config;
     config.budget = kMinimalBudget;
@@ -65,9 +66,11 @@ protected:
     mars_job *running = nullptr;
     mars_status st = mars_submit(*s, o, 3, &running, err);
     EXPECT_EQ(running == nullptr, st != MARS_OK);
-    if (st == MARS_OK) st = mars_wait(running, err);
+    if (st == MARS_OK)
+      st = mars_wait(running, err);
     mars_job_release(running);
-    if (st != MARS_OK) return st;
+    if (st != MARS_OK)
+      return st;
     // start from what was kept
     mars_tensor *m = mars_max(mars_sub(c, mars_float(*s, 1)), MARS_ALL);
     return mars_fetch(m, &result[1], 8, err);
@@ -77,18 +80,23 @@ protected:
     Array a = fetched(small), b = fetched(large);
     ASSERT_EQ(a.size(), 5000);
     ASSERT_EQ(b.size(), kRows * kCols);
-    for (int64_t i = 0; i < 5000; i += 7) ASSERT_EQ((double)a.get(i).re, (double)i + 0.5);
+    for (int64_t i = 0; i < 5000; i += 7)
+      ASSERT_EQ((double)a.get(i).re, (double)i + 0.5);
     const double *p = (const double *)x.bytes.data(), *q = (const double *)b.bytes.data();
-    for (int64_t i = 0; i < x.size(); i++) ASSERT_EQ(q[i], 2 * p[i / kCols * kCols + kCols - 1 - i % kCols]);
+    for (int64_t i = 0; i < x.size(); i++)
+      ASSERT_EQ(q[i], 2 * p[i / kCols * kCols + kCols - 1 - i % kCols]);
   }
 
   void check_after(mars_status st, bool thorough) {
     std::vector<std::string> files = {"x.npy"};
-    if (std::ifstream(dir.file("y.npy"))) files.push_back("y.npy"); // of the run that succeeded before, or this one
+    if (std::ifstream(dir.file("y.npy")))
+      files.push_back("y.npy"); // of the run that succeeded before, or this one
     EXPECT_EQ(dir.list(), files) << "a temporary file was left";
     EXPECT_TRUE(no_leak(*s, live)) << "leaked records";
-    if (st != MARS_OK) unlink(dir.file("y.npy").c_str());
-    if (!thorough) return;
+    if (st != MARS_OK)
+      unlink(dir.file("y.npy").c_str());
+    if (!thorough)
+      return;
     check_earlier_results();
     mars_error err = {};
     {
@@ -99,15 +107,17 @@ protected:
     EXPECT_TRUE(no_leak(*s, live));
   }
 
-  // Fails the n-th of something for n = 1, 2, ...; `allowed` says which statuses are documented; `met`: the fault was met
-  // although the job succeeded, as where memory is only wished for. Returns how many failed.
-  int until_success(const std::function<void(int64_t n)> &arm, const std::function<bool()> &met, const std::vector<mars_status> &allowed) {
+  // Fails the n-th of something for n = 1, 2, ...; `allowed` says which statuses are documented; `met`: the
+  // fault was met although the job succeeded, as where memory is only wished for. Returns how many failed.
+  int until_success(const std::function<void(int64_t n)> &arm, const std::function<bool()> &met,
+                    const std::vector<mars_status> &allowed) {
     int failed = 0;
     for (int64_t n = 1;; n++) {
       SCOPED_TRACE("fault " + std::to_string(n));
       unlink(dir.file("y.npy").c_str());
       mars_error err = {};
-      mars_scope_open(*s); // before the fault: handles of a scope that could not be opened belong to the outer one
+      mars_scope_open(
+          *s); // before the fault: handles of a scope that could not be opened belong to the outer one
       arm(n);
       mars_status st = job(&err);
       bool hit = met();
@@ -115,15 +125,18 @@ protected:
       mars_scope_close(*s);
       if (st == MARS_OK) {
         EXPECT_EQ(result, want);
-        if (!hit) return failed;
+        if (!hit)
+          return failed;
       } else {
         failed++;
-        EXPECT_TRUE(std::count(allowed.begin(), allowed.end(), st)) << mars_status_name(st) << ": " << err.message;
+        EXPECT_TRUE(std::count(allowed.begin(), allowed.end(), st))
+            << mars_status_name(st) << ": " << err.message;
         EXPECT_EQ(err.status, st);
         EXPECT_NE(std::string(err.message).find("mars_"), std::string::npos) << err.message;
       }
       check_after(st, failed % (quick() ? 37 : 11) == 1);
-      if (testing::Test::HasFailure() || n > 20000) return failed;
+      if (testing::Test::HasFailure() || n > 20000)
+        return failed;
     }
   }
 
@@ -136,22 +149,25 @@ protected:
 };
 
 TEST_F(Faults, EveryAllocation) {
-  int n = until_success([this](int64_t k) { shim_fail_allocation(*s, k); }, [this] { return shim_allocation_failed(*s); },
-                        {MARS_E_MEMORY});
+  int n = until_success([this](int64_t k) { shim_fail_allocation(*s, k); },
+                        [this] { return shim_allocation_failed(*s); }, {MARS_E_MEMORY});
   EXPECT_GT(n, 20);
   check_after(MARS_OK, true);
 }
 
 TEST_F(Faults, EveryRead) {
-  int n = until_success([this](int64_t k) { shim_fail_io(*s, k, -1, EIO); }, [] { return false; }, {MARS_E_IO});
+  int n =
+      until_success([this](int64_t k) { shim_fail_io(*s, k, -1, EIO); }, [] { return false; }, {MARS_E_IO});
   EXPECT_GT(n, 5);
   check_after(MARS_OK, true);
 }
 
 TEST_F(Faults, EveryWrite) {
-  int n = until_success([this](int64_t k) { shim_fail_io(*s, -1, k, EIO); }, [] { return false; }, {MARS_E_IO});
+  int n =
+      until_success([this](int64_t k) { shim_fail_io(*s, -1, k, EIO); }, [] { return false; }, {MARS_E_IO});
   EXPECT_GT(n, 5);
-  n = until_success([this](int64_t k) { shim_fail_io(*s, -1, k, ENOSPC); }, [] { return false; }, {MARS_E_NOSPACE});
+  n = until_success([this](int64_t k) { shim_fail_io(*s, -1, k, ENOSPC); }, [] { return false; },
+                    {MARS_E_NOSPACE});
   EXPECT_GT(n, 5);
   check_after(MARS_OK, true);
 }
@@ -163,12 +179,14 @@ struct Counter { // an allocator that fails its n-th call and counts what is out
   static void *alloc(void *user, size_t bytes) {
     Counter *c = (Counter *)user;
     int64_t call = __atomic_add_fetch(&c->calls, 1, __ATOMIC_RELAXED);
-    if (call == c->fail_at) return nullptr;
+    if (call == c->fail_at)
+      return nullptr;
     __atomic_add_fetch(&c->live, 1, __ATOMIC_RELAXED);
     return std::malloc(bytes);
   }
   static void release(void *user, void *p) {
-    if (p) __atomic_sub_fetch(&((Counter *)user)->live, 1, __ATOMIC_RELAXED);
+    if (p)
+      __atomic_sub_fetch(&((Counter *)user)->live, 1, __ATOMIC_RELAXED);
     std::free(p);
   }
 };
@@ -189,7 +207,8 @@ TEST(SessionFaults, EveryAllocationOfOpening) {
     if (st == MARS_OK) { // it may do with less, fewer threads say, but must work then
       double out = 0;
       mars_scope_open(s);
-      EXPECT_EQ(mars_fetch(mars_sum(mars_ones(s, MARS_F64, MARS_SHAPE(1000)), MARS_ALL), &out, 8, nullptr), MARS_OK);
+      EXPECT_EQ(mars_fetch(mars_sum(mars_ones(s, MARS_F64, MARS_SHAPE(1000)), MARS_ALL), &out, 8, nullptr),
+                MARS_OK);
       EXPECT_EQ(out, 1000);
       mars_scope_close(s);
       mars_session_destroy(s);
@@ -200,7 +219,8 @@ TEST(SessionFaults, EveryAllocationOfOpening) {
     }
     EXPECT_EQ(counter.live, 0) << "allocation " << n;
     EXPECT_EQ(open_files(), files) << "allocation " << n;
-    if (!met || HasFailure()) break;
+    if (!met || HasFailure())
+      break;
   }
   EXPECT_GT(failed, 3);
 }
@@ -232,7 +252,8 @@ TEST(SessionFaults, EveryAllocationOfBuildingAndExplaining) {
       shim_fail_allocation(s, n);
       mars_scope_open(s);
       mars_tensor *a = mars_linspace(s, MARS_F64, 0, 1, 100, true), *b = mars_eye(s, MARS_F32, 10, 10, 0);
-      mars_tensor *parts[] = {mars_reshape(a, MARS_SHAPE(10, 10)), b, mars_random_normal(s, MARS_F64, MARS_SHAPE(2, 10), 1, 2)};
+      mars_tensor *parts[] = {mars_reshape(a, MARS_SHAPE(10, 10)), b,
+                              mars_random_normal(s, MARS_F64, MARS_SHAPE(2, 10), 1, 2)};
       mars_tensor *c = mars_std(mars_round(mars_concatenate(parts, 3, 0), 2), MARS_AXES(1)), *q, *r;
       mars_divmod(c, mars_from_copy(s, MARS_I32, MARS_SHAPE_0D, "\1\0\0\0"), &q, &r);
       mars_output o = {};
@@ -252,7 +273,8 @@ TEST(SessionFaults, EveryAllocationOfBuildingAndExplaining) {
       mars_scope_close(s);
     }
     EXPECT_TRUE(no_leak(s, live)) << "allocation " << n;
-    if (HasFailure() || (good && !met)) break;
+    if (HasFailure() || (good && !met))
+      break;
   }
 }
 

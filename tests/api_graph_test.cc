@@ -1,6 +1,7 @@
-// Random graphs: elementwise ops, views, reductions, joins, random numbers and scans, against a naive evaluator that
-// computes node by node. Everything is bit-equal but float reductions, which are judged within their bound; what
-// follows them is computed from the engine's own value of the reduction and is bit-equal again.
+// Random graphs: elementwise ops, views, reductions, joins, random numbers and scans, against a naive
+// evaluator that computes node by node. Everything is bit-equal but float reductions, which are judged within
+// their bound; what follows them is computed from the engine's own value of the reduction and is bit-equal
+// again.
 #include "tests/api_util.h"
 
 #include <cstdlib>
@@ -10,7 +11,22 @@ using oracle::Num;
 
 namespace {
 
-enum Kind { LEAF, UNIFORM, INTEGERS, IOTA, ELEMENTWISE, CAST, FLIP, TRANSPOSE, SLICE, RESHAPE, BROADCAST, REDUCE, CONCAT, SCAN };
+enum Kind {
+  LEAF,
+  UNIFORM,
+  INTEGERS,
+  IOTA,
+  ELEMENTWISE,
+  CAST,
+  FLIP,
+  TRANSPOSE,
+  SLICE,
+  RESHAPE,
+  BROADCAST,
+  REDUCE,
+  CONCAT,
+  SCAN
+};
 
 struct Node {
   Kind kind;
@@ -19,8 +35,8 @@ struct Node {
   std::vector<size_t> in;
   std::string op;
   Array leaf;
-  int axis = -1;              // REDUCE: -1 is all axes
-  mars_slice slice = {};      // along axis 0
+  int axis = -1;         // REDUCE: -1 is all axes
+  mars_slice slice = {}; // along axis 0
   uint64_t stream = 0;
   bool inexact() const {
     return REDUCE == kind && oracle::kind_of(dt) == 'f' && (op == "sum" || op == "mean" || op == "std");
@@ -29,7 +45,8 @@ struct Node {
 
 // Which of -0 and 0 is the greater is open: adding 0 makes them one, here and in the engine
 bool picks_a_zero(const Node &n) {
-  return oracle::kind_of(n.dt) == 'f' && (n.op == "maximum" || n.op == "minimum" || n.op == "max" || n.op == "min");
+  return oracle::kind_of(n.dt) == 'f' &&
+         (n.op == "maximum" || n.op == "minimum" || n.op == "max" || n.op == "min");
 }
 
 const uint64_t kSeed = 4711;
@@ -47,11 +64,16 @@ struct Maker {
   explicit Maker(uint64_t seed) : rng(seed) {
     rows = rng.between(1, 23);
     cols = rng.between(1, 61);
-    for (int i = 0; i < 3; i++) source();
-    for (int64_t n = rng.between(5, 37); n > 0; n--) grow();
+    for (int i = 0; i < 3; i++)
+      source();
+    for (int64_t n = rng.between(5, 37); n > 0; n--)
+      grow();
   }
 
-  size_t any() { return rng.chance(0.5) && nodes.size() > 4 ? nodes.size() - 1 - (size_t)rng.below(4) : (size_t)rng.below((int64_t)nodes.size()); }
+  size_t any() {
+    return rng.chance(0.5) && nodes.size() > 4 ? nodes.size() - 1 - (size_t)rng.below(4)
+                                               : (size_t)rng.below((int64_t)nodes.size());
+  }
   mars_dtype dtype() { return std::vector<mars_dtype>{MARS_F64, MARS_F32, MARS_I64}[(size_t)rng.below(3)]; }
 
   Node &push(Kind kind, mars_dtype dt, std::vector<int64_t> dims, std::vector<size_t> in = {}) {
@@ -65,11 +87,16 @@ struct Maker {
   }
 
   void source() {
-    std::vector<std::vector<int64_t>> shapes = {{rows, cols}, {rows, cols}, {rows, cols}, {cols}, {rows, 1}, {}};
+    std::vector<std::vector<int64_t>> shapes = {{rows, cols}, {rows, cols}, {rows, cols},
+                                                {cols},       {rows, 1},    {}};
     std::vector<int64_t> dims = shapes[(size_t)rng.below((int64_t)shapes.size())];
     switch (rng.below(4)) {
-    case 0: push(UNIFORM, rng.chance(0.5) ? MARS_F64 : MARS_F32, dims).stream = streams++; break;
-    case 1: push(INTEGERS, MARS_I64, dims).stream = streams++; break;
+    case 0:
+      push(UNIFORM, rng.chance(0.5) ? MARS_F64 : MARS_F32, dims).stream = streams++;
+      break;
+    case 1:
+      push(INTEGERS, MARS_I64, dims).stream = streams++;
+      break;
     case 2:
       if (!dims.empty()) {
         push(IOTA, dtype(), dims).axis = (int)rng.below((int64_t)dims.size());
@@ -83,21 +110,26 @@ struct Maker {
     }
   }
 
-  static bool broadcast_dims(const std::vector<int64_t> &a, const std::vector<int64_t> &b, std::vector<int64_t> *out) {
+  static bool broadcast_dims(const std::vector<int64_t> &a, const std::vector<int64_t> &b,
+                             std::vector<int64_t> *out) {
     size_t n = std::max(a.size(), b.size());
     out->assign(n, 1);
     for (size_t k = 0; k < n; k++) {
       int64_t x = k < a.size() ? a[a.size() - 1 - k] : 1, y = k < b.size() ? b[b.size() - 1 - k] : 1;
-      if (x != y && x != 1 && y != 1) return false;
+      if (x != y && x != 1 && y != 1)
+        return false;
       (*out)[n - 1 - k] = x == 1 ? y : x;
     }
     return count_of(*out) <= 4000;
   }
 
   void elementwise() {
-    static const std::vector<std::string> unary = {"negative", "absolute", "square", "sqrt", "floor", "isnan", "logical_not", "rint", "signbit"};
-    static const std::vector<std::string> binary = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "equal",
-                                                    "greater_equal", "floor_divide", "remainder", "copysign", "logical_and", "add", "multiply"};
+    static const std::vector<std::string> unary = {"negative", "absolute",    "square", "sqrt",   "floor",
+                                                   "isnan",    "logical_not", "rint",   "signbit"};
+    static const std::vector<std::string> binary = {"add",           "subtract",     "multiply",  "divide",
+                                                    "maximum",       "minimum",      "less",      "equal",
+                                                    "greater_equal", "floor_divide", "remainder", "copysign",
+                                                    "logical_and",   "add",          "multiply"};
     std::vector<size_t> in = {any()};
     std::vector<int64_t> dims = nodes[in[0]].dims, next;
     mars_dtype p = nodes[in[0]].dt;
@@ -114,14 +146,16 @@ struct Maker {
           p = oracle::promote_weak(p, 'f');
           continue;
         }
-        if (!broadcast_dims(dims, nodes[k].dims, &next)) k = in[0], next = dims;
+        if (!broadcast_dims(dims, nodes[k].dims, &next))
+          k = in[0], next = dims;
         dims = next;
         p = op == "where" && in.size() == 1 ? nodes[k].dt : oracle::promote(p, nodes[k].dt);
         in.push_back(k);
       }
     }
     mars_dtype loop, result;
-    if (!oracle::op_types(op, p, &loop, &result)) return;
+    if (!oracle::op_types(op, p, &loop, &result))
+      return;
     push(ELEMENTWISE, result, dims, in).op = op;
   }
 
@@ -130,15 +164,22 @@ struct Maker {
     const Node from = nodes[k];
     std::vector<int64_t> dims = from.dims;
     switch (rng.below(5)) {
-    case 0: push(FLIP, from.dt, dims, {k}); break;
-    case 1: push(TRANSPOSE, from.dt, std::vector<int64_t>(dims.rbegin(), dims.rend()), {k}); break;
+    case 0:
+      push(FLIP, from.dt, dims, {k});
+      break;
+    case 1:
+      push(TRANSPOSE, from.dt, std::vector<int64_t>(dims.rbegin(), dims.rend()), {k});
+      break;
     case 2: {
-      if (dims.empty() || dims[0] < 2) return;
+      if (dims.empty() || dims[0] < 2)
+        return;
       mars_slice s = {MARS_SLICE_RANGE, rng.below(2), dims[0] - rng.below(2), rng.between(1, 2)};
-      if (rng.chance(0.4)) s = {MARS_SLICE_RANGE, dims[0] - 1, MARS_NONE, -rng.between(1, 3)};
+      if (rng.chance(0.4))
+        s = {MARS_SLICE_RANGE, dims[0] - 1, MARS_NONE, -rng.between(1, 3)};
       int64_t span = s.step > 0 ? s.stop - s.start : s.start + 1, step = std::llabs(s.step);
       dims[0] = span <= 0 ? 0 : (span - 1) / step + 1;
-      if (dims[0] == 0) return;
+      if (dims[0] == 0)
+        return;
       push(SLICE, from.dt, dims, {k}).slice = s;
       break;
     }
@@ -156,19 +197,23 @@ struct Maker {
     default: {
       std::vector<int64_t> to = dims;
       for (int64_t &d : to)
-        if (d == 1) d = rng.between(2, 5);
+        if (d == 1)
+          d = rng.between(2, 5);
       to.insert(to.begin(), rng.between(1, 3));
-      if (count_of(to) <= 4000 && to.size() < 5) push(BROADCAST, from.dt, to, {k});
+      if (count_of(to) <= 4000 && to.size() < 5)
+        push(BROADCAST, from.dt, to, {k});
     }
     }
   }
 
   void reduce() {
-    static const std::vector<std::string> ops = {"sum", "mean", "std", "max", "min", "argmax", "any", "count_nonzero", "prod"};
+    static const std::vector<std::string> ops = {"sum",    "mean", "std",           "max", "min",
+                                                 "argmax", "any",  "count_nonzero", "prod"};
     size_t k = any();
     const Node from = nodes[k];
     std::string op = ops[(size_t)rng.below((int64_t)ops.size())];
-    if (op == "prod" && from.dt != MARS_I64) op = "max";
+    if (op == "prod" && from.dt != MARS_I64)
+      op = "max";
     std::vector<int64_t> dims = from.dims;
     int axis = dims.empty() || rng.chance(0.3) ? -1 : (int)rng.below((int64_t)dims.size());
     if (axis < 0)
@@ -183,23 +228,32 @@ struct Maker {
   void join() {
     size_t a = any(), b = any();
     std::vector<int64_t> x = nodes[a].dims, y = nodes[b].dims;
-    if (x.empty()) return;
-    if (x.size() != y.size()) b = a, y = x;
+    if (x.empty())
+      return;
+    if (x.size() != y.size())
+      b = a, y = x;
     int axis = (int)rng.below((int64_t)x.size());
     for (size_t d = 0; d < x.size(); d++)
-      if ((int)d != axis && x[d] != y[d]) b = a, y = x;
+      if ((int)d != axis && x[d] != y[d])
+        b = a, y = x;
     x[(size_t)axis] += y[(size_t)axis];
-    if (count_of(x) > 4000) return;
+    if (count_of(x) > 4000)
+      return;
     push(CONCAT, oracle::promote(nodes[a].dt, nodes[b].dt), x, {a, b}).axis = axis;
   }
 
   void grow() {
     double kind = rng.unit();
-    if (kind < 0.5) return elementwise();
-    if (kind < 0.7) return view();
-    if (kind < 0.8) return reduce();
-    if (kind < 0.86) return join();
-    if (kind < 0.9) return source();
+    if (kind < 0.5)
+      return elementwise();
+    if (kind < 0.7)
+      return view();
+    if (kind < 0.8)
+      return reduce();
+    if (kind < 0.86)
+      return join();
+    if (kind < 0.9)
+      return source();
     size_t k = any();
     mars_dtype from = nodes[k].dt;
     if (kind < 0.95) {
@@ -223,7 +277,8 @@ std::vector<int64_t> coordinates(int64_t i, const std::vector<int64_t> &dims) {
 }
 int64_t offset(const std::vector<int64_t> &c, const std::vector<int64_t> &dims) {
   int64_t i = 0;
-  for (size_t d = 0; d < dims.size(); d++) i = i * dims[d] + c[d];
+  for (size_t d = 0; d < dims.size(); d++)
+    i = i * dims[d] + c[d];
   return i;
 }
 
@@ -271,19 +326,23 @@ Array eval_reduce(const Node &n, const Array &x, std::vector<oracle::Reduced> *w
 Array eval_scan(const Node &n, const Array &x) {
   Array out(n.dt, n.dims);
   int64_t len = n.dims[(size_t)n.axis], inner = 1;
-  for (size_t d = (size_t)n.axis + 1; d < n.dims.size(); d++) inner *= n.dims[d];
+  for (size_t d = (size_t)n.axis + 1; d < n.dims.size(); d++)
+    inner *= n.dims[d];
   for (int64_t line = 0; line < (len ? out.size() / len : 0); line++) {
     int64_t first = line / inner * inner * len + line % inner;
     std::vector<Num> e;
-    for (int64_t i = 0; i < len; i++) e.push_back(x.get(first + i * inner));
+    for (int64_t i = 0; i < len; i++)
+      e.push_back(x.get(first + i * inner));
     e = oracle::scan("cumsum", x.dt, e);
-    for (int64_t i = 0; i < len; i++) out.set(first + i * inner, e[(size_t)i]);
+    for (int64_t i = 0; i < len; i++)
+      out.set(first + i * inner, e[(size_t)i]);
   }
   return out;
 }
 
 Array eval_simple(const Node &n, const std::vector<Array> &v) {
-  if (n.kind == LEAF) return n.leaf;
+  if (n.kind == LEAF)
+    return n.leaf;
   Array out(n.dt, n.dims);
   for (int64_t i = 0; i < out.size(); i++) {
     std::vector<int64_t> c = coordinates(i, n.dims);
@@ -291,22 +350,38 @@ Array eval_simple(const Node &n, const std::vector<Array> &v) {
     const Array *from = n.in.empty() ? nullptr : &v[n.in[0]];
     switch (n.kind) {
     case UNIFORM:
-      x = Num{'f', 0, n.dt == MARS_F64 ? oracle::uniform_f64(kSeed, n.stream, (uint64_t)i) : oracle::uniform_f32(kSeed, n.stream, (uint64_t)i), 0};
+      x = Num{'f', 0,
+              n.dt == MARS_F64 ? oracle::uniform_f64(kSeed, n.stream, (uint64_t)i)
+                               : oracle::uniform_f32(kSeed, n.stream, (uint64_t)i),
+              0};
       break;
-    case INTEGERS: x = Num{'i', oracle::integer(kSeed, n.stream, (uint64_t)i, -20, 41), 0, 0}; break;
-    case IOTA: x = oracle::cast(Num{'i', c[(size_t)n.axis], 0, 0}, MARS_I64, n.dt); break;
-    case CAST: x = oracle::cast(from->get(i), from->dt, n.dt); break;
+    case INTEGERS:
+      x = Num{'i', oracle::integer(kSeed, n.stream, (uint64_t)i, -20, 41), 0, 0};
+      break;
+    case IOTA:
+      x = oracle::cast(Num{'i', c[(size_t)n.axis], 0, 0}, MARS_I64, n.dt);
+      break;
+    case CAST:
+      x = oracle::cast(from->get(i), from->dt, n.dt);
+      break;
     case FLIP:
-      for (size_t d = 0; d < c.size(); d++) c[d] = n.dims[d] - 1 - c[d];
+      for (size_t d = 0; d < c.size(); d++)
+        c[d] = n.dims[d] - 1 - c[d];
       x = from->get(offset(c, from->dims));
       break;
-    case TRANSPOSE: x = from->get(offset(std::vector<int64_t>(c.rbegin(), c.rend()), from->dims)); break;
+    case TRANSPOSE:
+      x = from->get(offset(std::vector<int64_t>(c.rbegin(), c.rend()), from->dims));
+      break;
     case SLICE:
       c[0] = n.slice.start + c[0] * n.slice.step;
       x = from->get(offset(c, from->dims));
       break;
-    case RESHAPE: x = from->get(i); break;
-    case BROADCAST: x = from->get(from->broadcast_index(i, n.dims)); break;
+    case RESHAPE:
+      x = from->get(i);
+      break;
+    case BROADCAST:
+      x = from->get(from->broadcast_index(i, n.dims));
+      break;
     default: { // CONCAT
       int64_t first = from->dims[(size_t)n.axis];
       if (c[(size_t)n.axis] >= first) {
@@ -326,17 +401,28 @@ Array eval_simple(const Node &n, const std::vector<Array> &v) {
 mars_tensor *build(mars_session *s, const Node &n, const std::vector<mars_tensor *> &t) {
   mars_tensor *a = n.in.empty() ? nullptr : t[n.in[0]];
   switch (n.kind) {
-  case LEAF: return tensor(s, n.leaf);
-  case UNIFORM: return mars_random_uniform(s, n.dt, shape_of(n.dims), 0, 1);
-  case INTEGERS: return mars_random_integers(s, n.dt, shape_of(n.dims), -20, 21);
-  case IOTA: return mars_iota(s, n.dt, shape_of(n.dims), n.axis);
-  case CAST: return mars_astype(a, n.dt);
-  case FLIP: return mars_flip(a, MARS_ALL);
-  case TRANSPOSE: return mars_transpose(a);
-  case SLICE: return mars_index(a, &n.slice, 1);
-  case RESHAPE: return mars_reshape(a, shape_of(n.dims));
-  case BROADCAST: return mars_broadcast_to(a, shape_of(n.dims));
-  case SCAN: return mars_cumsum(a, n.axis);
+  case LEAF:
+    return tensor(s, n.leaf);
+  case UNIFORM:
+    return mars_random_uniform(s, n.dt, shape_of(n.dims), 0, 1);
+  case INTEGERS:
+    return mars_random_integers(s, n.dt, shape_of(n.dims), -20, 21);
+  case IOTA:
+    return mars_iota(s, n.dt, shape_of(n.dims), n.axis);
+  case CAST:
+    return mars_astype(a, n.dt);
+  case FLIP:
+    return mars_flip(a, MARS_ALL);
+  case TRANSPOSE:
+    return mars_transpose(a);
+  case SLICE:
+    return mars_index(a, &n.slice, 1);
+  case RESHAPE:
+    return mars_reshape(a, shape_of(n.dims));
+  case BROADCAST:
+    return mars_broadcast_to(a, shape_of(n.dims));
+  case SCAN:
+    return mars_cumsum(a, n.axis);
   case CONCAT: {
     mars_tensor *both[] = {a, t[n.in[1]]};
     return mars_concatenate(both, 2, n.axis);
@@ -349,7 +435,8 @@ mars_tensor *build(mars_session *s, const Node &n, const std::vector<mars_tensor
   }
   default: {
     std::vector<mars_tensor *> in;
-    for (size_t k : n.in) in.push_back(k == SCALAR ? mars_float(s, kScalar) : t[k]);
+    for (size_t k : n.in)
+      in.push_back(k == SCALAR ? mars_float(s, kScalar) : t[k]);
     mars_tensor *r = mars_apply(s, n.op.c_str(), in.data(), in.size());
     return picks_a_zero(n) ? mars_add(r, mars_int(s, 0)) : r;
   }
@@ -360,22 +447,28 @@ Array without_negative_zero(const Node &n, Array a) {
   if (picks_a_zero(n))
     for (int64_t i = 0; i < a.size(); i++) {
       Num x = a.get(i);
-      if (x.kind == 'f') x.re += 0.0L, a.set(i, x);
+      if (x.kind == 'f')
+        x.re += 0.0L, a.set(i, x);
     }
   return a;
 }
 
 std::string describe(const std::vector<Node> &nodes) {
-  static const char *const names[] = {"leaf", "uniform", "integers", "iota", "", "cast", "flip", "transpose", "slice",
-                                      "reshape", "broadcast", "", "concat", "cumsum"};
+  static const char *const names[] = {"leaf",      "uniform", "integers",  "iota",  "",
+                                      "cast",      "flip",    "transpose", "slice", "reshape",
+                                      "broadcast", "",        "concat",    "cumsum"};
   std::string text;
   for (size_t k = 0; k < nodes.size(); k++) {
     const Node &n = nodes[k];
-    text += "\n  " + std::to_string(k) + ": " + (n.op.empty() ? names[n.kind] : n.op.c_str()) + " " + short_name(n.dt) +
-            testing::PrintToString(n.dims);
-    for (size_t i : n.in) text += i == SCALAR ? " scalar" : " " + std::to_string(i);
-    if (n.axis >= 0) text += " axis " + std::to_string(n.axis);
-    if (n.kind == SLICE) text += " " + std::to_string(n.slice.start) + ":" + std::to_string(n.slice.stop) + ":" + std::to_string(n.slice.step);
+    text += "\n  " + std::to_string(k) + ": " + (n.op.empty() ? names[n.kind] : n.op.c_str()) + " " +
+            short_name(n.dt) + testing::PrintToString(n.dims);
+    for (size_t i : n.in)
+      text += i == SCALAR ? " scalar" : " " + std::to_string(i);
+    if (n.axis >= 0)
+      text += " axis " + std::to_string(n.axis);
+    if (n.kind == SLICE)
+      text += " " + std::to_string(n.slice.start) + ":" + std::to_string(n.slice.stop) + ":" +
+              std::to_string(n.slice.step);
   }
   return text;
 }
@@ -384,48 +477,59 @@ std::string describe(const std::vector<Node> &nodes) {
 std::vector<size_t> chosen(const std::vector<Node> &nodes, Rng &rng) {
   std::vector<size_t> out;
   for (size_t k = 0; k < nodes.size(); k++)
-    if (nodes[k].inexact() || k + 3 >= nodes.size() || rng.chance(0.15)) out.push_back(k);
+    if (nodes[k].inexact() || k + 3 >= nodes.size() || rng.chance(0.15))
+      out.push_back(k);
   return out;
 }
 
-testing::AssertionResult check_graph(mars_session *s, const std::vector<Node> &nodes, Rng &rng, bool in_two_runs) {
+testing::AssertionResult check_graph(mars_session *s, const std::vector<Node> &nodes, Rng &rng,
+                                     bool in_two_runs) {
   Scope scope(s);
   mars_random_seed(s, kSeed);
   std::vector<mars_tensor *> t;
-  for (const Node &n : nodes) t.push_back(build(s, n, t));
+  for (const Node &n : nodes)
+    t.push_back(build(s, n, t));
   std::vector<size_t> out = chosen(nodes, rng);
   std::vector<mars_tensor *> wanted;
-  for (size_t k : out) wanted.push_back(t[k]);
+  for (size_t k : out)
+    wanted.push_back(t[k]);
   if (in_two_runs) {
     mars_error err = {};
     mars_tensor *first[] = {t[nodes.size() / 2], t[nodes.size() / 3]};
     mars_status st = mars_run(s, first, 2, &err);
-    if (st != MARS_OK) return ok(st, err);
+    if (st != MARS_OK)
+      return ok(st, err);
   }
   std::vector<Array> got;
   testing::AssertionResult ran = fetch_all(s, wanted, &got);
-  if (!ran) return ran;
+  if (!ran)
+    return ran;
 
   std::vector<Array> v;
   size_t next = 0;
   for (size_t k = 0; k < nodes.size(); k++) {
     const Node &n = nodes[k];
     std::vector<oracle::Reduced> want;
-    Array a = n.kind == ELEMENTWISE ? eval_elementwise(n, v) : n.kind == REDUCE ? eval_reduce(n, v[n.in[0]], &want)
-              : n.kind == SCAN ? eval_scan(n, v[n.in[0]]) : eval_simple(n, v);
+    Array a = n.kind == ELEMENTWISE ? eval_elementwise(n, v)
+              : n.kind == REDUCE    ? eval_reduce(n, v[n.in[0]], &want)
+              : n.kind == SCAN      ? eval_scan(n, v[n.in[0]])
+                                    : eval_simple(n, v);
     a = without_negative_zero(n, a);
     if (next < out.size() && out[next] == k) {
       const Array &g = got[next++];
       if (n.inexact()) {
-        if (g.dims != n.dims || g.dt != n.dt) return testing::AssertionFailure() << "node " << k << ": wrong shape or dtype";
+        if (g.dims != n.dims || g.dt != n.dt)
+          return testing::AssertionFailure() << "node " << k << ": wrong shape or dtype";
         for (int64_t i = 0; i < g.size(); i++)
           if (!oracle::close(g.dt, g.get(i), want[(size_t)i].value, want[(size_t)i].bound))
-            return testing::AssertionFailure() << "node " << k << " (" << n.op << ") element " << i << ": "
-                                               << oracle::show(g.get(i)) << " instead of " << oracle::show(want[(size_t)i].value);
+            return testing::AssertionFailure()
+                   << "node " << k << " (" << n.op << ") element " << i << ": " << oracle::show(g.get(i))
+                   << " instead of " << oracle::show(want[(size_t)i].value);
         a = g;
       } else {
         testing::AssertionResult same = same_bits(g, a);
-        if (!same) return testing::AssertionFailure() << "node " << k << ": " << same.message();
+        if (!same)
+          return testing::AssertionFailure() << "node " << k << ": " << same.message();
       }
     }
     v.push_back(a);
@@ -444,11 +548,15 @@ TEST_P(RandomGraphs, MatchTheNaiveEvaluator) {
     std::vector<Config> configs = covering_configs(maker.cols);
     for (int c = 0; c < 4; c++) {
       Config config = configs[(size_t)rng.below((int64_t)configs.size())];
-      if (config.chunk == maker.cols) config.chunk = 61; // keep the number of open sessions small
+      if (config.chunk == maker.cols)
+        config.chunk = 61; // keep the number of open sessions small
+      config.eager = c == 3;
       EXPECT_TRUE(check_graph(shared_session(config), maker.nodes, rng, c % 2 == 1))
-          << "MARS_TEST_SEED=" << seed << ", " << name_of(config) << (c % 2 ? ", in two runs" : "") << describe(maker.nodes);
+          << "MARS_TEST_SEED=" << seed << ", " << name_of(config) << (c % 2 ? ", in two runs" : "")
+          << describe(maker.nodes);
     }
-    if (HasFailure() || only) return;
+    if (HasFailure() || only)
+      return;
   }
 }
 
@@ -459,9 +567,11 @@ TEST(Graphs, LongChains) {
   mars_session *s = shared_session(Config());
   Scope scope(s);
   mars_tensor *t = mars_zeros(s, MARS_F64, MARS_SHAPE(100)), *deep = mars_zeros(s, MARS_I64, MARS_SHAPE(10));
-  for (int i = 0; i < 60; i++) t = mars_add(t, mars_float(s, 1));
+  for (int i = 0; i < 60; i++)
+    t = mars_add(t, mars_float(s, 1));
   EXPECT_EQ((double)fetched(t).get(99).re, 60);
-  for (int i = 0; i < 5000; i++) deep = mars_add(deep, mars_int(s, i % 2 ? 1 : 2));
+  for (int i = 0; i < 5000; i++)
+    deep = mars_add(deep, mars_int(s, i % 2 ? 1 : 2));
   EXPECT_EQ((int)fetched(deep).get(9).i, 7500);
 }
 
@@ -470,12 +580,15 @@ TEST(Graphs, ConstantJoinedAndUsed) {
   for (const Config &config : covering_configs(30)) {
     mars_session *s = shared_session(config);
     Scope scope(s);
-    mars_tensor *c = mars_full(s, MARS_F64, MARS_SHAPE(30), mars_float(s, 3)), *x = mars_iota(s, MARS_F64, MARS_SHAPE(30), 0);
+    mars_tensor *c = mars_full(s, MARS_F64, MARS_SHAPE(30), mars_float(s, 3)),
+                *x = mars_iota(s, MARS_F64, MARS_SHAPE(30), 0);
     mars_tensor *parts[] = {c, mars_mul(x, c), mars_flip(c, MARS_ALL)};
     std::vector<Array> got;
     ASSERT_TRUE(fetch_all(s, {mars_concatenate(parts, 3, 0), mars_add(x, c), c}, &got)) << name_of(config);
-    for (int64_t i = 0; i < 90; i++) ASSERT_EQ((double)got[0].get(i).re, i / 30 == 1 ? 3.0 * (double)(i - 30) : 3.0);
-    for (int64_t i = 0; i < 30; i++) ASSERT_EQ((double)got[1].get(i).re, (double)i + 3);
+    for (int64_t i = 0; i < 90; i++)
+      ASSERT_EQ((double)got[0].get(i).re, i / 30 == 1 ? 3.0 * (double)(i - 30) : 3.0);
+    for (int64_t i = 0; i < 30; i++)
+      ASSERT_EQ((double)got[1].get(i).re, (double)i + 3);
   }
 }
 
@@ -488,7 +601,8 @@ TEST(Graphs, ScanOfHalvesJoinedAndReduced) {
       mars_tensor *x = mars_full(s, dt, MARS_SHAPE(40), mars_float(s, 0.375)), *c = mars_cumsum(x, 0);
       mars_tensor *parts[] = {x, c, mars_flip(c, MARS_ALL)};
       std::vector<Array> got;
-      ASSERT_TRUE(fetch_all(s, {mars_concatenate(parts, 3, 0), c, mars_max(c, MARS_ALL)}, &got)) << name_of(config);
+      ASSERT_TRUE(fetch_all(s, {mars_concatenate(parts, 3, 0), c, mars_max(c, MARS_ALL)}, &got))
+          << name_of(config);
       EXPECT_EQ(got[0].dt, dt);
       for (int64_t i = 0; i < 40; i++) {
         ASSERT_EQ((double)got[0].get(40 + i).re, (double)got[1].get(i).re) << i;

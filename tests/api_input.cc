@@ -21,7 +21,8 @@ uint64_t Rng::next() {
 
 uint64_t hash_of(const std::string &text) {
   uint64_t h = 0xcbf29ce484222325u;
-  for (char c : text) h = (h ^ (unsigned char)c) * 0x100000001b3u;
+  for (char c : text)
+    h = (h ^ (unsigned char)c) * 0x100000001b3u;
   return h;
 }
 
@@ -46,19 +47,41 @@ static std::vector<long double> special_reals(mars_dtype dt) {
   long double least = std::ldexp((long double)1, f == MARS_F16 ? -14 : f == MARS_F64 ? -1022 : -126);
   int top = f == MARS_F16 ? 15 : f == MARS_F64 ? 1023 : 127;
   long double most = std::ldexp((long double)2, top) - oracle::ulp_at(f, std::ldexp((long double)1, top));
-  return {0.0L, -0.0L, 1, -1, inf, -inf, std::numeric_limits<long double>::quiet_NaN(), tiny, -tiny, least, -least,
-          least - tiny, most, -most, 0.5L, -0.5L, 1.5L, 2.5L, -2.5L, 3.14159265358979323846L, 100, 1e4L};
+  return {0.0L,
+          -0.0L,
+          1,
+          -1,
+          inf,
+          -inf,
+          std::numeric_limits<long double>::quiet_NaN(),
+          tiny,
+          -tiny,
+          least,
+          -least,
+          least - tiny,
+          most,
+          -most,
+          0.5L,
+          -0.5L,
+          1.5L,
+          2.5L,
+          -2.5L,
+          3.14159265358979323846L,
+          100,
+          1e4L};
 }
 
 std::vector<oracle::Num> specials(mars_dtype dt) {
   std::vector<oracle::Num> s;
   char k = oracle::kind_of(dt);
-  if (k == 'b') return {whole(dt, 0), whole(dt, 1)};
+  if (k == 'b')
+    return {whole(dt, 0), whole(dt, 1)};
   if (k == 'i' || k == 'u') {
     int bits = oracle::bits_of(dt);
     oracle::wide half = (oracle::wide)1 << (bits - 1);
-    for (oracle::wide v : {(oracle::wide)0, (oracle::wide)1, (oracle::wide)-1, (oracle::wide)2, (oracle::wide)3,
-                           (oracle::wide)-2, (oracle::wide)-7, (oracle::wide)10, half, half - 1, half + 1, half - 2, -half})
+    for (oracle::wide v :
+         {(oracle::wide)0, (oracle::wide)1, (oracle::wide)-1, (oracle::wide)2, (oracle::wide)3,
+          (oracle::wide)-2, (oracle::wide)-7, (oracle::wide)10, half, half - 1, half + 1, half - 2, -half})
       s.push_back(whole(dt, v));
     return s;
   }
@@ -78,20 +101,24 @@ static long double random_real(mars_dtype dt, Rng &rng, bool mild) {
   mars_dtype f = oracle::float_of(dt);
   double kind = rng.unit();
   int wide = f == MARS_F16 ? 15 : f == MARS_F64 ? 1022 : 126;
-  int e = mild ? (int)rng.between(-3, 1) : kind < 0.7 ? (int)rng.between(-9, 9) : (int)rng.between(-wide, wide);
+  int e = mild         ? (int)rng.between(-3, 1)
+          : kind < 0.7 ? (int)rng.between(-9, 9)
+                       : (int)rng.between(-wide, wide);
   long double v = std::ldexp((long double)(1 + rng.unit()), e);
   return rng.chance(0.5) ? -v : v;
 }
 
 static oracle::Num random_number(mars_dtype dt, Rng &rng, bool mild) {
   char k = oracle::kind_of(dt);
-  if (k == 'b') return whole(dt, rng.below(2));
+  if (k == 'b')
+    return whole(dt, rng.below(2));
   if (k == 'i' || k == 'u') {
     int bits = mild ? 3 : (int)rng.between(1, oracle::bits_of(dt));
     oracle::wide v = (oracle::wide)(rng.next() >> (64 - bits));
     return whole(dt, k == 'i' && rng.chance(0.5) ? -v : v);
   }
-  if (k == 'f') return number(dt, random_real(dt, rng, mild));
+  if (k == 'f')
+    return number(dt, random_real(dt, rng, mild));
   return number(dt, random_real(dt, rng, mild), random_real(dt, rng, mild));
 }
 
@@ -108,7 +135,8 @@ Array random_array(mars_dtype dt, std::vector<int64_t> dims, Rng &rng, bool mild
 std::string test_tmp() {
   for (const char *name : {"MARS_TEST_TMPDIR", "TMPDIR"}) {
     const char *v = std::getenv(name);
-    if (v && *v) return v;
+    if (v && *v)
+      return v;
   }
   return "/tmp";
 }
@@ -117,7 +145,8 @@ TempDir::TempDir() {
   std::string pattern = test_tmp() + "/mars_test_XXXXXX";
   std::vector<char> buf(pattern.begin(), pattern.end());
   buf.push_back(0);
-  if (!mkdtemp(buf.data())) throw std::runtime_error("mkdtemp " + pattern + ": " + std::strerror(errno));
+  if (!mkdtemp(buf.data()))
+    throw std::runtime_error("mkdtemp " + pattern + ": " + std::strerror(errno));
   path = buf.data();
 }
 
@@ -125,7 +154,8 @@ std::vector<std::string> TempDir::list() const {
   std::vector<std::string> names;
   if (DIR *d = opendir(path.c_str())) {
     while (dirent *e = readdir(d))
-      if (std::string(e->d_name) != "." && std::string(e->d_name) != "..") names.push_back(e->d_name);
+      if (std::string(e->d_name) != "." && std::string(e->d_name) != "..")
+        names.push_back(e->d_name);
     closedir(d);
   }
   std::sort(names.begin(), names.end());
@@ -134,7 +164,8 @@ std::vector<std::string> TempDir::list() const {
 
 TempDir::~TempDir() {
   for (const std::string &n : list())
-    if (unlink(file(n).c_str()) != 0) rmdir(file(n).c_str());
+    if (unlink(file(n).c_str()) != 0)
+      rmdir(file(n).c_str());
   rmdir(path.c_str());
 }
 
@@ -174,26 +205,33 @@ static Array transposed(const Array &a) { // axes reversed
 void write_raw_npy(const std::string &path, const std::string &header, const std::string &data, int major) {
   std::string h = header;
   size_t fixed = major == 1 ? 10 : 12;
-  while ((fixed + h.size() + 1) % 64) h += ' ';
+  while ((fixed + h.size() + 1) % 64)
+    h += ' ';
   h += '\n';
   std::string start("\x93NUMPY");
   start += (char)major;
   start += '\0';
-  for (size_t i = 0; i < fixed - 8; i++) start += (char)((h.size() >> (8 * i)) & 255);
+  for (size_t i = 0; i < fixed - 8; i++)
+    start += (char)((h.size() >> (8 * i)) & 255);
   std::ofstream f(path, std::ios::binary);
   f << start << h << data;
-  if (!f.flush()) throw std::runtime_error("cannot write " + path);
+  if (!f.flush())
+    throw std::runtime_error("cannot write " + path);
 }
 
 void write_npy(const std::string &path, const Array &a, const NpyOptions &o) {
   std::string shape = "(";
-  for (int64_t d : a.dims) shape += std::to_string(d) + ",";
+  for (int64_t d : a.dims)
+    shape += std::to_string(d) + ",";
   shape += ")";
-  if (a.dims.size() > 1) shape.erase(shape.size() - 2, 1);
-  std::string header = "{'descr': '" + descr(a.dt, o.big_endian) + "', 'fortran_order': " +
-                       (o.fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
+  if (a.dims.size() > 1)
+    shape.erase(shape.size() - 2, 1);
+  std::string header = "{'descr': '" + descr(a.dt, o.big_endian) +
+                       "', 'fortran_order': " + (o.fortran ? "True" : "False") + ", 'shape': " + shape +
+                       ", }";
   Array stored = o.fortran ? transposed(a) : a;
-  if (o.big_endian) swap_bytes(&stored);
+  if (o.big_endian)
+    swap_bytes(&stored);
   write_raw_npy(path, header, std::string(stored.bytes.begin(), stored.bytes.end()));
 }
 
@@ -203,25 +241,34 @@ testing::AssertionResult read_npy(const std::string &path, Array *out) {
   text << f.rdbuf();
   std::string s = text.str();
   auto fail = [&](const std::string &why) { return testing::AssertionFailure() << path << ": " << why; };
-  if (!f) return fail("cannot be read");
-  if (s.size() < 10 || s.compare(0, 6, "\x93NUMPY") != 0 || s[6] != 1) return fail("no npy 1.0 file");
+  if (!f)
+    return fail("cannot be read");
+  if (s.size() < 10 || s.compare(0, 6, "\x93NUMPY") != 0 || s[6] != 1)
+    return fail("no npy 1.0 file");
   size_t length = (unsigned char)s[8] | (size_t)(unsigned char)s[9] << 8;
   std::string h = s.substr(10, length);
-  if ((10 + length) % 64 || h.empty() || h.back() != '\n') return fail("header not padded: " + h);
-  if (h.find("'fortran_order': False") == std::string::npos) return fail("not in C order: " + h);
+  if ((10 + length) % 64 || h.empty() || h.back() != '\n')
+    return fail("header not padded: " + h);
+  if (h.find("'fortran_order': False") == std::string::npos)
+    return fail("not in C order: " + h);
   size_t d = h.find("'descr': '");
-  if (d == std::string::npos) return fail("no descr: " + h);
+  if (d == std::string::npos)
+    return fail("no descr: " + h);
   std::string code = h.substr(d + 10, h.find('\'', d + 10) - d - 10);
   bool found = false;
   for (mars_dtype dt : kDtypes)
-    if (dt != MARS_BF16 && descr(dt, false) == code) out->dt = dt, found = true;
-  if (!found) return fail("descr " + code);
+    if (dt != MARS_BF16 && descr(dt, false) == code)
+      out->dt = dt, found = true;
+  if (!found)
+    return fail("descr " + code);
   out->dims.clear();
   size_t p = h.find("'shape': (");
-  if (p == std::string::npos) return fail("no shape: " + h);
+  if (p == std::string::npos)
+    return fail("no shape: " + h);
   std::stringstream list(h.substr(p + 10, h.find(')', p) - p - 10));
   for (std::string item; std::getline(list, item, ',');)
-    if (item.find_first_not_of(' ') != std::string::npos) out->dims.push_back(std::stoll(item));
+    if (item.find_first_not_of(' ') != std::string::npos)
+      out->dims.push_back(std::stoll(item));
   std::string data = s.substr(10 + length);
   out->bytes.assign(data.begin(), data.end());
   if (out->bytes.size() != (size_t)out->size() * out->item())
@@ -232,7 +279,8 @@ testing::AssertionResult read_npy(const std::string &path, Array *out) {
 int open_files() {
   int n = 0;
   if (DIR *d = opendir("/proc/self/fd")) {
-    while (readdir(d)) n++;
+    while (readdir(d))
+      n++;
     closedir(d);
   }
   return n;

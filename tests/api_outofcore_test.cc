@@ -13,12 +13,17 @@ Array noise(std::vector<int64_t> dims, uint64_t seed) {
   Array a(MARS_F64, std::move(dims));
   Rng rng(seed);
   double *p = (double *)a.bytes.data();
-  for (int64_t i = 0; i < a.size(); i++) p[i] = rng.unit() * 4 - 2;
+  for (int64_t i = 0; i < a.size(); i++)
+    p[i] = rng.unit() * 4 - 2;
   return a;
 }
-const double *f64(const Array &a) { return (const double *)a.bytes.data(); }
+const double *f64(const Array &a) {
+  return (const double *)a.bytes.data();
+}
 
-int64_t scale() { return quick() ? 4 : 1; } // divides the sizes
+int64_t scale() {
+  return quick() ? 4 : 1;
+} // divides the sizes
 
 Config small_budget(size_t budget = 4 * MiB, int threads = 2) {
   Config c;
@@ -32,9 +37,11 @@ mars_stats run_outputs(mars_session *s, const std::vector<mars_output> &outputs)
   mars_error err = {};
   mars_stats stats = {};
   mars_status st = mars_submit(s, outputs.data(), outputs.size(), &job, &err);
-  if (st == MARS_OK) st = mars_wait(job, &err);
+  if (st == MARS_OK)
+    st = mars_wait(job, &err);
   EXPECT_TRUE(ok(st, err));
-  if (job) mars_job_get_stats(job, &stats);
+  if (job)
+    mars_job_get_stats(job, &stats);
   mars_job_release(job);
   return stats;
 }
@@ -65,9 +72,11 @@ TEST(OutOfCore, KeptResultIsSpilledAndReadBack) {
     EXPECT_LE(stats.peak_arena_bytes, config.budget);
     EXPECT_TRUE(dir.list().empty()) << "spill files are unlinked as soon as they are open";
     Array whole = fetched(y);
-    for (int64_t i = 0; i < x.size(); i++) ASSERT_EQ(f64(whole)[i], std::sqrt(std::fabs(f64(x)[i])) + 1) << i;
+    for (int64_t i = 0; i < x.size(); i++)
+      ASSERT_EQ(f64(whole)[i], std::sqrt(std::fabs(f64(x)[i])) + 1) << i;
     Array turned = fetched(mars_transpose(y));
-    for (int64_t i = 0; i < x.size(); i += 37) ASSERT_EQ(f64(turned)[i], f64(whole)[i % n * 2048 + i / n]) << i;
+    for (int64_t i = 0; i < x.size(); i += 37)
+      ASSERT_EQ(f64(turned)[i], f64(whole)[i % n * 2048 + i / n]) << i;
     mars_slice every[] = {{MARS_SLICE_RANGE, MARS_NONE, MARS_NONE, -5}, {MARS_SLICE_RANGE, 3, MARS_NONE, 7}};
     Array some = fetched(mars_index(y, every, 2));
     int64_t cols = some.dims[1];
@@ -122,8 +131,10 @@ TEST(OutOfCore, EqualsInMemoryBitForBit) {
                                            mars_reshape(mars_mul(t, t), MARS_SHAPE(1600, n))};
       std::vector<Array> got;
       ASSERT_TRUE(fetch_all(s, wanted, &got)) << name_of(config);
-      if (want.empty()) want = got;
-      for (size_t k = 0; k < got.size(); k++) EXPECT_TRUE(same_bits(got[k], want[k])) << "output " << k << ", " << name_of(config);
+      if (want.empty())
+        want = got;
+      for (size_t k = 0; k < got.size(); k++)
+        EXPECT_TRUE(same_bits(got[k], want[k])) << "output " << k << ", " << name_of(config);
     }
   }
 }
@@ -141,8 +152,10 @@ TEST(OutOfCore, LaterGraphsStartFromSpilledResults) {
   mars_tensor *c = mars_sub(b, mars_flip(a, MARS_ALL));
   ASSERT_TRUE(ok(mars_run(s, &c, 1, &err), err));
   Array got = fetched(c), first = fetched(a);
-  for (int64_t i = 0; i < n; i++) ASSERT_EQ(f64(got)[i], f64(x)[i] * 2 + 1 - f64(x)[n - 1 - i] * 2);
-  for (int64_t i = 0; i < n; i++) ASSERT_EQ(f64(first)[i], f64(x)[i] * 2);
+  for (int64_t i = 0; i < n; i++)
+    ASSERT_EQ(f64(got)[i], f64(x)[i] * 2 + 1 - f64(x)[n - 1 - i] * 2);
+  for (int64_t i = 0; i < n; i++)
+    ASSERT_EQ(f64(first)[i], f64(x)[i] * 2);
 }
 
 TEST(OutOfCore, RandomIsMadeAgainRatherThanSpilled) {
@@ -175,7 +188,8 @@ TEST(OutOfCore, WithoutSpillABudgetErrorSaysSo) {
   EXPECT_FALSE(mars_is_ready(y));
   // what streams needs no spilling, and earlier results are still there
   Array got = fetched(mars_sqrt(borrow(s, x)));
-  for (int64_t i = 0; i < x.size(); i++) ASSERT_TRUE(f64(got)[i] == std::sqrt(f64(x)[i]) || f64(x)[i] < 0);
+  for (int64_t i = 0; i < x.size(); i++)
+    ASSERT_TRUE(f64(got)[i] == std::sqrt(f64(x)[i]) || f64(x)[i] < 0);
   EXPECT_EQ(f64(fetched(small))[999], 1000);
 }
 
@@ -236,16 +250,21 @@ TEST_P(NpyRoundTrip, EveryLayoutInASmallBudget) {
         Array slice = fetched(part);
         int64_t row = a.size() / 301;
         for (int64_t i = 0; i < slice.size(); i++)
-          ASSERT_EQ(std::memcmp(slice.at(i), a.at((290 - i / row * 3) * row + i % row), a.item()), 0) << where << " " << i;
+          ASSERT_EQ(std::memcmp(slice.at(i), a.at((290 - i / row * 3) * row + i % row), a.item()), 0)
+              << where << " " << i;
       }
-      EXPECT_EQ(dir.list(), (std::vector<std::string>{"copy.npy", "in.npy", "turned.npy"})) << "temporary files were left";
+      EXPECT_EQ(dir.list(), (std::vector<std::string>{"copy.npy", "in.npy", "turned.npy"}))
+          << "temporary files were left";
     }
 }
 
-std::string dtype_name(const testing::TestParamInfo<mars_dtype> &info) { return short_name(info.param); }
+std::string dtype_name(const testing::TestParamInfo<mars_dtype> &info) {
+  return short_name(info.param);
+}
 INSTANTIATE_TEST_SUITE_P(Dtype, NpyRoundTrip,
-                         testing::Values(MARS_BOOL, MARS_I8, MARS_I16, MARS_I32, MARS_I64, MARS_U8, MARS_U16, MARS_U32,
-                                         MARS_U64, MARS_F16, MARS_F32, MARS_F64, MARS_C64, MARS_C128),
+                         testing::Values(MARS_BOOL, MARS_I8, MARS_I16, MARS_I32, MARS_I64, MARS_U8, MARS_U16,
+                                         MARS_U32, MARS_U64, MARS_F16, MARS_F32, MARS_F64, MARS_C64,
+                                         MARS_C128),
                          dtype_name);
 
 TEST(Files, StreamedThroughASmallBudget) {
@@ -300,7 +319,8 @@ TEST(Files, ResultMayReplaceItsSource) {
   ASSERT_TRUE(ok(mars_save_npy(mars_negative(t), dir.file("x.npy").c_str(), &err), err));
   Array y;
   ASSERT_TRUE(read_npy(dir.file("x.npy"), &y));
-  for (int64_t i = 0; i < x.size(); i++) ASSERT_EQ(f64(y)[i], -f64(x)[i]);
+  for (int64_t i = 0; i < x.size(); i++)
+    ASSERT_EQ(f64(y)[i], -f64(x)[i]);
 }
 
 TEST(Files, EmptyScalarAndTinyFiles) {
@@ -313,7 +333,8 @@ TEST(Files, EmptyScalarAndTinyFiles) {
     mars_tensor *t = mars_from_npy(s, dir.file("x.npy").c_str());
     EXPECT_TRUE(same_bits(fetched(t), x)) << testing::PrintToString(dims);
     mars_error err = {};
-    ASSERT_TRUE(ok(mars_save_npy(mars_positive(t), dir.file("y.npy").c_str(), &err), err)) << testing::PrintToString(dims);
+    ASSERT_TRUE(ok(mars_save_npy(mars_positive(t), dir.file("y.npy").c_str(), &err), err))
+        << testing::PrintToString(dims);
     ASSERT_TRUE(read_npy(dir.file("y.npy"), &back)) << testing::PrintToString(dims);
     EXPECT_TRUE(same_bits(back, x)) << testing::PrintToString(dims);
   }
@@ -331,7 +352,8 @@ TEST(Ownership, BorrowedMemoryIsReleasedOnceWhateverHappens) {
     mars_error err = {};
     {
       Scope scope(s);
-      mars_tensor *t = mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
+      mars_tensor *t =
+          mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
       mars_tensor *y = mars_sqrt(t), *z = mars_flip(t, MARS_ALL);
       ASSERT_TRUE(ok(mars_run(s, &y, 1, &err), err));
       EXPECT_EQ(f64(fetched(z))[0], f64(x)[(1 << 20) - 1]);
@@ -341,7 +363,8 @@ TEST(Ownership, BorrowedMemoryIsReleasedOnceWhateverHappens) {
     mars_tensor *kept = nullptr;
     {
       Scope scope(s);
-      mars_tensor *t = mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
+      mars_tensor *t =
+          mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
       kept = mars_retain(mars_negative(t));
     }
     EXPECT_EQ(released, 1) << "the kept tensor still needs it";
@@ -351,7 +374,8 @@ TEST(Ownership, BorrowedMemoryIsReleasedOnceWhateverHappens) {
     mars_release(kept);
     {
       Scope scope(s);
-      mars_tensor *t = mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
+      mars_tensor *t =
+          mars_from_memory(s, MARS_F64, MARS_SHAPE(1 << 20), nullptr, x.bytes.data(), count, nullptr);
       shim_fail_io(s, 1, 1, EIO); // a failing run
       mars_tensor *y = mars_sqrt(t);
       EXPECT_NE(mars_run(s, &y, 1, &err), MARS_OK);
@@ -379,7 +403,8 @@ TEST(Ownership, EarlierResultsSurviveAFailingRun) {
     EXPECT_TRUE(says(st, err, MARS_E_IO, {"mars_run"})) << at;
     EXPECT_FALSE(mars_is_ready(b));
     Array got = fetched(a);
-    for (int64_t i = 0; i < n; i += 101) ASSERT_EQ(f64(got)[i], f64(x)[i] * 3);
+    for (int64_t i = 0; i < n; i += 101)
+      ASSERT_EQ(f64(got)[i], f64(x)[i] * 3);
   }
   ASSERT_TRUE(ok(mars_run(s, &b, 1, &err), err)) << "and the same run succeeds later";
 }

@@ -1,4 +1,5 @@
-// Dtypes: promotion of all pairs and of weak scalars against a table written by hand, casts of all pairs, names.
+// Dtypes: promotion of all pairs and of weak scalars against a table written by hand, casts of all pairs,
+// names.
 #include "tests/api_util.h"
 
 using namespace api;
@@ -6,7 +7,9 @@ using oracle::Num;
 
 namespace {
 
-std::string name(mars_dtype dt) { return mars_dtype_name(dt); }
+std::string name(mars_dtype dt) {
+  return mars_dtype_name(dt);
+}
 
 TEST(Dtypes, NamesBytesAndKinds) {
   const struct {
@@ -24,7 +27,8 @@ TEST(Dtypes, NamesBytesAndKinds) {
   for (auto &r : rows) {
     EXPECT_EQ(name(r.dt), r.names[0]);
     EXPECT_EQ(mars_dtype_bytes(r.dt), r.bytes);
-    for (int i = 0; i < 4 && r.names[i]; i++) EXPECT_EQ(mars_dtype_from_name(r.names[i]), r.dt) << r.names[i];
+    for (int i = 0; i < 4 && r.names[i]; i++)
+      EXPECT_EQ(mars_dtype_from_name(r.names[i]), r.dt) << r.names[i];
   }
   EXPECT_EQ(mars_dtype_from_name("float128"), MARS_DTYPE_AUTO);
   EXPECT_EQ(mars_dtype_from_name(""), MARS_DTYPE_AUTO);
@@ -51,7 +55,8 @@ TEST(Promotion, AllPairs) {
       // one + one, whatever the dtypes
       Array got = fetched(sum);
       Num two = got.get(0);
-      EXPECT_EQ((double)(oracle::kind_of(want) == 'f' || oracle::kind_of(want) == 'c' ? two.re : (long double)two.i),
+      EXPECT_EQ((double)(oracle::kind_of(want) == 'f' || oracle::kind_of(want) == 'c' ? two.re
+                                                                                      : (long double)two.i),
                 want == MARS_BOOL ? 1 : 2);
       mars_tensor *pair[] = {mars_zeros(s, a, MARS_SHAPE(2)), mars_ones(s, b, MARS_SHAPE(3))};
       EXPECT_EQ(name(mars_dtype_of(mars_concatenate(pair, 2, 0))), name(want));
@@ -69,7 +74,10 @@ TEST(Promotion, WeakScalars) {
     const struct {
       char kind;
       mars_tensor *t;
-    } weak[] = {{'b', mars_bool(s, true)}, {'i', mars_int(s, 2)}, {'f', mars_float(s, 0.5)}, {'c', mars_complex(s, 0.5, 1)}};
+    } weak[] = {{'b', mars_bool(s, true)},
+                {'i', mars_int(s, 2)},
+                {'f', mars_float(s, 0.5)},
+                {'c', mars_complex(s, 0.5, 1)}};
     for (auto &w : weak) {
       mars_dtype want = oracle::promote_weak(a, w.kind);
       EXPECT_EQ(name(mars_dtype_of(mars_add(x, w.t))), name(want)) << name(a) << " + weak " << w.kind;
@@ -124,10 +132,12 @@ TEST(Casts, AllPairsWithSpecials) {
         int shown = 0;
         for (int64_t i = 0; i < a.size() && shown < 3; i++) {
           Num want = oracle::cast(a.get(i), from, to);
-          if (oracle::close(to, got.get(i), want, oracle::Bound())) continue;
+          if (oracle::close(to, got.get(i), want, oracle::Bound()))
+            continue;
           shown++;
-          ADD_FAILURE() << short_name(from) << " to " << short_name(to) << ": " << oracle::show(a.get(i)) << " becomes "
-                        << oracle::show(got.get(i)) << " instead of " << oracle::show(want) << ", " << name_of(config);
+          ADD_FAILURE() << short_name(from) << " to " << short_name(to) << ": " << oracle::show(a.get(i))
+                        << " becomes " << oracle::show(got.get(i)) << " instead of " << oracle::show(want)
+                        << ", " << name_of(config);
         }
       }
     }
@@ -160,7 +170,8 @@ TEST(Casts, ToHalvesRoundToNearestEven) {
     std::vector<float> v;
     for (int i = 0; i < 65535; i += quick() ? 17 : 1) {
       long double a = halves.get(i).re, b = halves.get(i + 1).re;
-      if (!std::isfinite(a) || !std::isfinite(b) || std::signbit(a) != std::signbit(b)) continue;
+      if (!std::isfinite(a) || !std::isfinite(b) || std::signbit(a) != std::signbit(b))
+        continue;
       float middle = (float)((a + b) / 2);
       v.insert(v.end(), {middle, std::nextafterf(middle, HUGE_VALF), std::nextafterf(middle, -HUGE_VALF)});
     }
@@ -170,10 +181,11 @@ TEST(Casts, ToHalvesRoundToNearestEven) {
     int shown = 0;
     for (int64_t i = 0; i < x.size() && shown < 5; i++) {
       Num want = oracle::cast(x.get(i), MARS_F32, half);
-      if (oracle::close(half, got.get(i), want, oracle::Bound())) continue;
+      if (oracle::close(half, got.get(i), want, oracle::Bound()))
+        continue;
       shown++;
-      ADD_FAILURE() << oracle::show(x.get(i)) << " to " << short_name(half) << " gives " << oracle::show(got.get(i))
-                    << " instead of " << oracle::show(want);
+      ADD_FAILURE() << oracle::show(x.get(i)) << " to " << short_name(half) << " gives "
+                    << oracle::show(got.get(i)) << " instead of " << oracle::show(want);
     }
   }
 }

@@ -6,12 +6,13 @@
 
 namespace api {
 
-const mars_dtype kDtypes[15] = {MARS_BOOL, MARS_I8,  MARS_I16,  MARS_I32, MARS_I64, MARS_U8,  MARS_U16, MARS_U32,
-                                MARS_U64,  MARS_F16, MARS_BF16, MARS_F32, MARS_F64, MARS_C64, MARS_C128};
+const mars_dtype kDtypes[15] = {MARS_BOOL, MARS_I8,  MARS_I16, MARS_I32, MARS_I64,
+                                MARS_U8,   MARS_U16, MARS_U32, MARS_U64, MARS_F16,
+                                MARS_BF16, MARS_F32, MARS_F64, MARS_C64, MARS_C128};
 
 const char *short_name(mars_dtype dt) {
-  static const char *const names[] = {"bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32",
-                                      "u64", "f16", "bf16", "f32", "f64", "c64", "c128"};
+  static const char *const names[] = {"bool", "i8",  "i16",  "i32", "i64", "u8",  "u16", "u32",
+                                      "u64",  "f16", "bf16", "f32", "f64", "c64", "c128"};
   return dt >= 0 && dt < 15 ? names[dt] : "none";
 }
 
@@ -22,12 +23,16 @@ bool quick() {
 
 std::string name_of(const Config &c) {
   std::string n = c.chunk ? "chunk" + std::to_string(c.chunk) : "chunkdefault";
-  n += c.budget % MiB == 0 ? "_budget" + std::to_string(c.budget / MiB) + "M" : "_budget" + std::to_string(c.budget);
+  n += c.budget % MiB == 0 ? "_budget" + std::to_string(c.budget / MiB) + "M"
+                           : "_budget" + std::to_string(c.budget);
   n += c.fusion ? "" : "_nofusion";
   n += "_threads" + std::to_string(c.threads);
-  if (c.eager) n += "_eager";
-  if (!c.spill) n += "_nospill";
-  if (!c.io_backend.empty()) n += "_" + c.io_backend;
+  if (c.eager)
+    n += "_eager";
+  if (!c.spill)
+    n += "_nospill";
+  if (!c.io_backend.empty())
+    n += "_" + c.io_backend;
   return n;
 }
 
@@ -49,7 +54,8 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
     config.n_spill_dirs = MARS_SPILL_OFF;
   }
   config.spill_budget_bytes = c.spill_budget;
-  if (!c.io_backend.empty()) config.io_backend = c.io_backend.c_str();
+  if (!c.io_backend.empty())
+    config.io_backend = c.io_backend.c_str();
   config.no_direct_io = !c.direct;
   config.allocator = c.allocator;
   config.progress = c.progress;
@@ -71,20 +77,25 @@ std::vector<Config> covering_configs(int64_t row) {
     c.threads = 1 + (i / 2 + i / 4) % 2;
     all.push_back(c);
   }
-  if (quick()) all = {all[0], all[5], all[10]};
+  if (quick())
+    all = {all[0], all[5], all[10]};
   return all;
 }
 
 Session::Session(const Config &c) {
   mars_error err = {};
   mars_status st = open_session(c, &s, &err);
-  if (st != MARS_OK) throw std::runtime_error("session " + name_of(c) + ": " + err.message);
+  if (st != MARS_OK)
+    throw std::runtime_error("session " + name_of(c) + ": " + err.message);
 }
-Session::~Session() { mars_session_destroy(s); }
+Session::~Session() {
+  mars_session_destroy(s);
+}
 
 void settle(mars_session *s) {
   mars_error err = {};
-  EXPECT_TRUE(ok(mars_run(s, nullptr, 0, &err), err)); // jobs run one after another, and each begins with that
+  EXPECT_TRUE(
+      ok(mars_run(s, nullptr, 0, &err), err)); // jobs run one after another, and each begins with that
 }
 
 int64_t baseline(mars_session *s) {
@@ -102,21 +113,24 @@ testing::AssertionResult no_leak(mars_session *s, int64_t live) {
   const int64_t pooled = 10;
   settle(s);
   int64_t now = shim_live_allocations(s);
-  if (now <= live + pooled) return testing::AssertionSuccess();
+  if (now <= live + pooled)
+    return testing::AssertionSuccess();
   return testing::AssertionFailure() << now << " live records, " << live << " before";
 }
 
 mars_session *shared_session(const Config &c) {
   static std::map<std::string, std::unique_ptr<Session>> open;
   std::unique_ptr<Session> &s = open[name_of(c)];
-  if (!s) s = std::make_unique<Session>(c);
+  if (!s)
+    s = std::make_unique<Session>(c);
   return *s;
 }
 
 mars_shape shape_of(const std::vector<int64_t> &dims) {
   mars_shape s = {};
   s.ndim = (int)dims.size();
-  for (size_t i = 0; i < dims.size(); i++) s.dims[i] = dims[i];
+  for (size_t i = 0; i < dims.size(); i++)
+    s.dims[i] = dims[i];
   return s;
 }
 std::vector<int64_t> dims_of(const mars_shape &s) {
@@ -124,7 +138,8 @@ std::vector<int64_t> dims_of(const mars_shape &s) {
 }
 int64_t count_of(const std::vector<int64_t> &dims) {
   int64_t n = 1;
-  for (int64_t d : dims) n *= d;
+  for (int64_t d : dims)
+    n *= d;
   return n;
 }
 
@@ -137,9 +152,11 @@ int64_t Array::broadcast_index(int64_t i, const std::vector<int64_t> &to) const 
   for (size_t k = 0; k < to.size(); k++) { // from the last axis on
     int64_t extent = to[to.size() - 1 - k], c = i % extent;
     i /= extent;
-    if (k >= dims.size()) continue;
+    if (k >= dims.size())
+      continue;
     int64_t own = dims[dims.size() - 1 - k];
-    if (own != 1) index += c * stride;
+    if (own != 1)
+      index += c * stride;
     stride *= own;
   }
   return index;
@@ -147,13 +164,15 @@ int64_t Array::broadcast_index(int64_t i, const std::vector<int64_t> &to) const 
 
 std::vector<oracle::Num> numbers(const Array &a) {
   std::vector<oracle::Num> n;
-  for (int64_t i = 0; i < a.size(); i++) n.push_back(a.get(i));
+  for (int64_t i = 0; i < a.size(); i++)
+    n.push_back(a.get(i));
   return n;
 }
 
 static bool both_nan(mars_dtype dt, const void *a, const void *b) {
   char k = oracle::kind_of(dt);
-  if (k != 'f' && k != 'c') return false;
+  if (k != 'f' && k != 'c')
+    return false;
   oracle::Num x = oracle::load(dt, a), y = oracle::load(dt, b);
   auto same = [](long double p, long double q) {
     return std::isnan(p) ? std::isnan(q) : p == q && std::signbit(p) == std::signbit(q);
@@ -162,15 +181,17 @@ static bool both_nan(mars_dtype dt, const void *a, const void *b) {
 }
 
 testing::AssertionResult same_bits(const Array &a, const Array &b) {
-  if (a.dt != b.dt) return testing::AssertionFailure() << short_name(a.dt) << " and " << short_name(b.dt);
+  if (a.dt != b.dt)
+    return testing::AssertionFailure() << short_name(a.dt) << " and " << short_name(b.dt);
   if (a.dims != b.dims)
-    return testing::AssertionFailure() << "shapes " << testing::PrintToString(a.dims) << " and "
-                                       << testing::PrintToString(b.dims);
-  if (a.bytes == b.bytes) return testing::AssertionSuccess();
+    return testing::AssertionFailure()
+           << "shapes " << testing::PrintToString(a.dims) << " and " << testing::PrintToString(b.dims);
+  if (a.bytes == b.bytes)
+    return testing::AssertionSuccess();
   for (int64_t i = 0; i < a.size(); i++)
     if (std::memcmp(a.at(i), b.at(i), a.item()) != 0 && !both_nan(a.dt, a.at(i), b.at(i)))
-      return testing::AssertionFailure() << "element " << i << " of " << a.size() << ": " << oracle::show(a.get(i))
-                                         << " and " << oracle::show(b.get(i));
+      return testing::AssertionFailure() << "element " << i << " of " << a.size() << ": "
+                                         << oracle::show(a.get(i)) << " and " << oracle::show(b.get(i));
   return testing::AssertionSuccess();
 }
 
@@ -182,14 +203,16 @@ mars_tensor *borrow(mars_session *s, const Array &a) {
 }
 
 testing::AssertionResult ok(mars_status st, const mars_error &err) {
-  if (st == MARS_OK) return testing::AssertionSuccess();
+  if (st == MARS_OK)
+    return testing::AssertionSuccess();
   return testing::AssertionFailure() << mars_status_name(st) << ": " << err.message;
 }
 
 testing::AssertionResult fetch(mars_tensor *t, Array *out) {
   mars_error err = {};
   mars_status st = mars_check(t, &err);
-  if (st != MARS_OK) return ok(st, err);
+  if (st != MARS_OK)
+    return ok(st, err);
   *out = Array(mars_dtype_of(t), dims_of(mars_shape_of(t)));
   return ok(mars_fetch(t, out->bytes.data(), out->bytes.size(), &err), err);
 }
@@ -200,14 +223,16 @@ Array fetched(mars_tensor *t) {
   return a;
 }
 
-testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tensor *> &t, std::vector<Array> *out) {
+testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tensor *> &t,
+                                   std::vector<Array> *out) {
   mars_error err = {};
   std::vector<mars_output> o(t.size());
   out->clear();
   out->resize(t.size());
   for (size_t i = 0; i < t.size(); i++) {
     mars_status st = mars_check(t[i], &err);
-    if (st != MARS_OK) return ok(st, err) << " (output " << i << ")";
+    if (st != MARS_OK)
+      return ok(st, err) << " (output " << i << ")";
     (*out)[i] = Array(mars_dtype_of(t[i]), dims_of(mars_shape_of(t[i])));
     o[i].tensor = t[i];
     o[i].sink = MARS_SINK_MEMORY;
@@ -216,7 +241,8 @@ testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tenso
   }
   mars_job *job = nullptr;
   mars_status st = mars_submit(s, o.data(), o.size(), &job, &err);
-  if (st == MARS_OK) st = mars_wait(job, &err);
+  if (st == MARS_OK)
+    st = mars_wait(job, &err);
   mars_job_release(job);
   return ok(st, err);
 }
@@ -224,8 +250,8 @@ testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tenso
 testing::AssertionResult says(mars_status got, const mars_error &err, mars_status want,
                               std::initializer_list<const char *> words) {
   if (got != want)
-    return testing::AssertionFailure() << mars_status_name(got) << " instead of " << mars_status_name(want) << ": "
-                                       << (got == MARS_OK ? "" : err.message);
+    return testing::AssertionFailure() << mars_status_name(got) << " instead of " << mars_status_name(want)
+                                       << ": " << (got == MARS_OK ? "" : err.message);
   if (err.status != want)
     return testing::AssertionFailure() << "err.status is " << mars_status_name(err.status);
   for (const char *w : words)
@@ -236,9 +262,11 @@ testing::AssertionResult says(mars_status got, const mars_error &err, mars_statu
 
 testing::AssertionResult is_error(mars_tensor *t, mars_status st, std::initializer_list<const char *> words) {
   mars_error err = {};
-  if (!t) return testing::AssertionFailure() << "NULL";
+  if (!t)
+    return testing::AssertionFailure() << "NULL";
   mars_status got = mars_check(t, &err);
-  if (mars_shape_of(t).ndim != -1) return testing::AssertionFailure() << "it has a shape: no error tensor";
+  if (mars_shape_of(t).ndim != -1)
+    return testing::AssertionFailure() << "it has a shape: no error tensor";
   return says(got, err, st, words);
 }
 

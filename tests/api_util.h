@@ -1,17 +1,17 @@
 /*
- * Shared by the tests of the public API: sessions with readable configurations, typed arrays, npy files, temporary
- * directories, and the comparison with the oracle.
+ * Shared by the tests of the public API: sessions with readable configurations, typed arrays, npy files,
+ * temporary directories, and the comparison with the oracle.
  */
 #ifndef TESTS_API_UTIL_H
 #define TESTS_API_UTIL_H
 
 #include "tests/oracle.h"
 #include "tests/shim.h"
-#include <gtest/gtest.h>
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <gtest/gtest.h>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
@@ -43,8 +43,8 @@ struct Config {
 constexpr size_t kMinimalBudget = 1 * MiB;
 std::string name_of(const Config &c); // chunk7_budget64M_nofusion_threads2
 mars_status open_session(const Config &c, mars_session **out, mars_error *err);
-// Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values occurs.
-// row: elements of a row of the arrays at hand
+// Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values
+// occurs. row: elements of a row of the arrays at hand
 std::vector<Config> covering_configs(int64_t row);
 bool quick(); // MARS_TEST_QUICK=1
 
@@ -64,7 +64,8 @@ mars_session *shared_session(const Config &c);
 void settle(mars_session *s);
 // Live records of a session with nothing in it, after a first job: what stays for good is there
 int64_t baseline(mars_session *s);
-// Nothing but records kept for reuse has come to the baseline: their number grows with the transfers in flight, not with jobs
+// Nothing but records kept for reuse has come to the baseline: their number grows with the transfers in
+// flight, not with jobs
 testing::AssertionResult no_leak(mars_session *s, int64_t live);
 
 struct Scope { // handles made inside are freed with it
@@ -97,19 +98,21 @@ struct Array { // C order
 };
 template <class T> Array array_of(mars_dtype dt, std::vector<int64_t> dims, const std::vector<T> &v) {
   Array a(dt, dims);
-  if (!a.bytes.empty()) std::memcpy(a.bytes.data(), v.data(), a.bytes.size());
+  if (!a.bytes.empty())
+    std::memcpy(a.bytes.data(), v.data(), a.bytes.size());
   return a;
 }
 std::vector<oracle::Num> numbers(const Array &a);
 // NaNs compare equal whatever their payload; everything else by bits
 testing::AssertionResult same_bits(const Array &a, const Array &b);
 
-mars_tensor *tensor(mars_session *s, const Array &a);                       // a copy
-mars_tensor *borrow(mars_session *s, const Array &a);                       // the array must outlive the tensor
-testing::AssertionResult fetch(mars_tensor *t, Array *out);                 // with its shape and dtype
-Array fetched(mars_tensor *t);                                              // a failed test if that fails
+mars_tensor *tensor(mars_session *s, const Array &a);       // a copy
+mars_tensor *borrow(mars_session *s, const Array &a);       // the array must outlive the tensor
+testing::AssertionResult fetch(mars_tensor *t, Array *out); // with its shape and dtype
+Array fetched(mars_tensor *t);                              // a failed test if that fails
 // In one job; sinks in memory
-testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tensor *> &t, std::vector<Array> *out);
+testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tensor *> &t,
+                                   std::vector<Array> *out);
 testing::AssertionResult is_error(mars_tensor *t, mars_status st, std::initializer_list<const char *> words);
 testing::AssertionResult says(mars_status got, const mars_error &err, mars_status want,
                               std::initializer_list<const char *> words);
@@ -154,7 +157,8 @@ struct NpyOptions {
 };
 void write_npy(const std::string &path, const Array &a, const NpyOptions &options = NpyOptions());
 // A file with this header text and these bytes behind it
-void write_raw_npy(const std::string &path, const std::string &header, const std::string &data, int major = 1);
+void write_raw_npy(const std::string &path, const std::string &header, const std::string &data,
+                   int major = 1);
 testing::AssertionResult read_npy(const std::string &path, Array *out);
 int open_files(); // descriptors of this process
 

@@ -1,4 +1,5 @@
-// Creation, views, indexing and joining, against a naive model: a view is a list of element numbers of its base.
+// Creation, views, indexing and joining, against a naive model: a view is a list of element numbers of its
+// base.
 #include "tests/api_util.h"
 
 #include <numeric>
@@ -13,10 +14,13 @@ double as_double(const Array &a, int64_t i) {
 }
 std::vector<double> doubles(const Array &a) {
   std::vector<double> v;
-  for (int64_t i = 0; i < a.size(); i++) v.push_back(as_double(a, i));
+  for (int64_t i = 0; i < a.size(); i++)
+    v.push_back(as_double(a, i));
   return v;
 }
-std::vector<double> doubles(mars_tensor *t) { return doubles(fetched(t)); }
+std::vector<double> doubles(mars_tensor *t) {
+  return doubles(fetched(t));
+}
 
 // ---- creation -------------------------------------------------------------------------------------------
 
@@ -62,22 +66,26 @@ TEST(Creation, ArangeLinspaceEyeIota) {
     EXPECT_EQ(mars_dtype_of(mars_arange(s, MARS_DTYPE_AUTO, 0, 3, 0.5)), MARS_F64);
     std::vector<double> tenths = doubles(mars_arange(s, MARS_F64, 1, 3, 0.1));
     ASSERT_EQ(tenths.size(), 20u);
-    for (size_t i = 0; i < tenths.size(); i++) EXPECT_NEAR(tenths[i], 1 + 0.1 * (double)i, 1e-14);
+    for (size_t i = 0; i < tenths.size(); i++)
+      EXPECT_NEAR(tenths[i], 1 + 0.1 * (double)i, 1e-14);
     std::vector<double> l = doubles(mars_linspace(s, MARS_F64, -1, 2, 31, true));
     ASSERT_EQ(l.size(), 31u);
     EXPECT_EQ(l[30], 2);
     EXPECT_EQ(l[0], -1);
-    for (size_t i = 0; i < 31; i++) EXPECT_NEAR(l[i], -1 + 3.0 / 30 * (double)i, 1e-15);
+    for (size_t i = 0; i < 31; i++)
+      EXPECT_NEAR(l[i], -1 + 3.0 / 30 * (double)i, 1e-15);
     EXPECT_EQ(doubles(mars_linspace(s, MARS_F32, 0, 1, 4, false)), (std::vector<double>{0, .25, .5, .75}));
     EXPECT_EQ(doubles(mars_linspace(s, MARS_F64, 3, 9, 1, true)), (std::vector<double>{3}));
     EXPECT_EQ(fetched(mars_linspace(s, MARS_F64, 3, 9, 0, true)).size(), 0);
     for (int64_t k : {-3, -1, 0, 2, 7}) {
       Array e = fetched(mars_eye(s, MARS_U8, 4, 6, k));
       for (int64_t i = 0; i < 4; i++)
-        for (int64_t j = 0; j < 6; j++) EXPECT_EQ(as_double(e, i * 6 + j), j - i == k) << k;
+        for (int64_t j = 0; j < 6; j++)
+          EXPECT_EQ(as_double(e, i * 6 + j), j - i == k) << k;
     }
     Array iota = fetched(mars_iota(s, MARS_I16, MARS_SHAPE(3, 4, 5), 1));
-    for (int64_t i = 0; i < 60; i++) EXPECT_EQ(as_double(iota, i), (double)(i / 5 % 4));
+    for (int64_t i = 0; i < 60; i++)
+      EXPECT_EQ(as_double(iota, i), (double)(i / 5 % 4));
   }
 }
 
@@ -90,16 +98,17 @@ TEST(Creation, MemoryWithStridesAndRelease) {
     {
       Scope scope(s);
       int64_t strides[] = {-4 * 12, 4 * 2, 0}; // rows backwards, every second column, broadcast
-      mars_tensor *t = mars_from_memory(s, MARS_I32, MARS_SHAPE(5, 6, 2), strides, data.data() + 48,
-                                        [](void *p) { ++*(int *)p; }, &released);
+      mars_tensor *t = mars_from_memory(
+          s, MARS_I32, MARS_SHAPE(5, 6, 2), strides, data.data() + 48, [](void *p) { ++*(int *)p; },
+          &released);
       Array a = fetched(t);
       for (int64_t i = 0; i < a.size(); i++)
         ASSERT_EQ(as_double(a, i), (double)(48 - 12 * (i / 12) + 2 * (i / 2 % 6)));
       EXPECT_EQ(released, 0);
     }
     EXPECT_EQ(released, 1) << "no tensor needs the memory any more";
-    mars_tensor *kept = mars_from_memory(s, MARS_I32, MARS_SHAPE(60), nullptr, data.data(),
-                                         [](void *p) { ++*(int *)p; }, &released);
+    mars_tensor *kept = mars_from_memory(
+        s, MARS_I32, MARS_SHAPE(60), nullptr, data.data(), [](void *p) { ++*(int *)p; }, &released);
     ASSERT_NE(kept, nullptr);
   }
   EXPECT_EQ(released, 2) << "the session ended";
@@ -137,7 +146,8 @@ Model remap(const Model &old, std::vector<int64_t> dims,
     }
     std::vector<int64_t> o = pick(c);
     int64_t index = 0;
-    for (size_t d = 0; d < old.dims.size(); d++) index = index * old.dims[d] + o[d];
+    for (size_t d = 0; d < old.dims.size(); d++)
+      index = index * old.dims[d] + o[d];
     m.at.push_back(old.at[(size_t)index]);
   }
   return m;
@@ -184,9 +194,12 @@ struct Walk {
         continue;
       }
       mars_slice item = {MARS_SLICE_RANGE, MARS_NONE, MARS_NONE, MARS_NONE};
-      if (rng.chance(0.6)) item.start = rng.between(-n - 2, n + 2);
-      if (rng.chance(0.6)) item.stop = rng.between(-n - 2, n + 2);
-      if (rng.chance(0.5)) item.step = rng.chance(0.5) ? rng.between(1, 3) : -rng.between(1, 3);
+      if (rng.chance(0.6))
+        item.start = rng.between(-n - 2, n + 2);
+      if (rng.chance(0.6))
+        item.stop = rng.between(-n - 2, n + 2);
+      if (rng.chance(0.5))
+        item.step = rng.chance(0.5) ? rng.between(1, 3) : -rng.between(1, 3);
       text += item_text(item) + " ";
       int64_t length;
       python_slice(item, n, &start[d], &step[d], &length);
@@ -198,7 +211,8 @@ struct Walk {
     model = remap(model, dims, [&](const std::vector<int64_t> &c) {
       std::vector<int64_t> o = start;
       for (size_t k = 0; k < from.size(); k++)
-        if (from[k] >= 0) o[(size_t)from[k]] += c[k] * step[(size_t)from[k]];
+        if (from[k] >= 0)
+          o[(size_t)from[k]] += c[k] * step[(size_t)from[k]];
       return o;
     });
     t = mars_index(t, items.data(), items.size());
@@ -214,31 +228,40 @@ struct Walk {
     *step = s.step == MARS_NONE ? 1 : s.step;
     int64_t low = *step < 0 ? -1 : 0, high = *step < 0 ? n - 1 : n;
     auto bound = [&](int64_t v, int64_t other) {
-      if (v == MARS_NONE) return other;
-      if (v < 0) v += n;
+      if (v == MARS_NONE)
+        return other;
+      if (v < 0)
+        v += n;
       return std::min(std::max(v, low), high);
     };
     *start = bound(s.start, *step < 0 ? high : low);
     int64_t stop = bound(s.stop, *step < 0 ? low : high);
-    *length = *step < 0 ? (stop < *start ? (*start - stop - 1) / -*step + 1 : 0) : (*start < stop ? (stop - *start - 1) / *step + 1 : 0);
-    if (*length == 0) *start = 0;
+    *length = *step < 0 ? (stop < *start ? (*start - stop - 1) / -*step + 1 : 0)
+                        : (*start < stop ? (stop - *start - 1) / *step + 1 : 0);
+    if (*length == 0)
+      *start = 0;
   }
 
   void reshape() {
     int64_t n = count_of(model.dims), left = n;
     std::vector<int64_t> dims;
-    if (n == 0) return;
+    if (n == 0)
+      return;
     while (left > 1 && dims.size() < 4) {
       std::vector<int64_t> divisors;
       for (int64_t d = 1; d <= left; d++)
-        if (left % d == 0) divisors.push_back(d);
+        if (left % d == 0)
+          divisors.push_back(d);
       dims.push_back(divisors[(size_t)rng.below((int64_t)divisors.size())]);
       left /= dims.back();
     }
-    if (left > 1) dims.push_back(left);
-    if (rng.chance(0.2)) dims.insert(dims.begin() + rng.below((int64_t)dims.size() + 1), 1);
+    if (left > 1)
+      dims.push_back(left);
+    if (rng.chance(0.2))
+      dims.insert(dims.begin() + rng.below((int64_t)dims.size() + 1), 1);
     std::vector<int64_t> given = dims;
-    if (!dims.empty() && rng.chance(0.3)) given[(size_t)rng.below((int64_t)dims.size())] = -1;
+    if (!dims.empty() && rng.chance(0.3))
+      given[(size_t)rng.below((int64_t)dims.size())] = -1;
     text += " reshape" + testing::PrintToString(given);
     model.dims = dims;
     t = mars_reshape(t, shape_of(given));
@@ -248,28 +271,34 @@ struct Walk {
     std::vector<int> order(ndim());
     std::iota(order.begin(), order.end(), 0);
     int how = (int)rng.below(4);
-    if (how == 0) std::reverse(order.begin(), order.end());
+    if (how == 0)
+      std::reverse(order.begin(), order.end());
     if (how == 1 || ndim() < 2)
-      for (size_t i = ndim(); i > 1; i--) std::swap(order[i - 1], order[(size_t)rng.below((int64_t)i)]);
+      for (size_t i = ndim(); i > 1; i--)
+        std::swap(order[i - 1], order[(size_t)rng.below((int64_t)i)]);
     int a = ndim() ? (int)rng.below((int64_t)ndim()) : 0, b = ndim() ? (int)rng.below((int64_t)ndim()) : 0;
     int negative = rng.chance(0.5) ? (int)ndim() : 0;
-    if (how == 2 && ndim() >= 2) std::swap(order[(size_t)a], order[(size_t)b]);
+    if (how == 2 && ndim() >= 2)
+      std::swap(order[(size_t)a], order[(size_t)b]);
     if (how == 3 && ndim() >= 2) {
       order.erase(order.begin() + a);
       order.insert(order.begin() + b, a);
     }
     text += " permute" + std::to_string(how) + testing::PrintToString(order);
     std::vector<int64_t> dims;
-    for (int o : order) dims.push_back(model.dims[(size_t)o]);
+    for (int o : order)
+      dims.push_back(model.dims[(size_t)o]);
     model = remap(model, dims, [&](const std::vector<int64_t> &c) {
       std::vector<int64_t> o(c.size());
-      for (size_t k = 0; k < c.size(); k++) o[(size_t)order[k]] = c[k];
+      for (size_t k = 0; k < c.size(); k++)
+        o[(size_t)order[k]] = c[k];
       return o;
     });
     mars_axes axes = {};
     axes.count = (int)ndim();
-    for (size_t k = 0; k < ndim(); k++) axes.axis[k] = order[k];
-    t = how == 0 ? mars_transpose(t)
+    for (size_t k = 0; k < ndim(); k++)
+      axes.axis[k] = order[k];
+    t = how == 0                 ? mars_transpose(t)
         : how == 1 || ndim() < 2 ? mars_permute_dims(t, axes)
         : how == 2               ? mars_swapaxes(t, a - negative, b)
                                  : mars_moveaxis(t, a, b - negative);
@@ -279,13 +308,16 @@ struct Walk {
     uint32_t mask = (uint32_t)rng.next();
     mars_axes axes = {};
     for (size_t d = 0; d < ndim(); d++)
-      if (mask >> d & 1) axes.axis[axes.count++] = (int)d;
-    if (axes.count == (int)ndim() && rng.chance(0.5)) axes = MARS_ALL;
+      if (mask >> d & 1)
+        axes.axis[axes.count++] = (int)d;
+    if (axes.count == (int)ndim() && rng.chance(0.5))
+      axes = MARS_ALL;
     text += " flip" + std::to_string(mask & ((1u << ndim()) - 1));
     model = remap(model, model.dims, [&](const std::vector<int64_t> &c) {
       std::vector<int64_t> o = c;
       for (size_t d = 0; d < c.size(); d++)
-        if (mask >> d & 1) o[d] = model.dims[d] - 1 - c[d];
+        if (mask >> d & 1)
+          o[d] = model.dims[d] - 1 - c[d];
       return o;
     });
     t = mars_flip(t, axes);
@@ -294,13 +326,16 @@ struct Walk {
   void broadcast() {
     std::vector<int64_t> dims = model.dims;
     for (int64_t &d : dims)
-      if (d == 1 && count_of(dims) < 2000 && rng.chance(0.5)) d = rng.between(1, 4);
-    if (dims.size() < 5 && count_of(dims) < 2000 && rng.chance(0.4)) dims.insert(dims.begin(), rng.between(1, 3));
+      if (d == 1 && count_of(dims) < 2000 && rng.chance(0.5))
+        d = rng.between(1, 4);
+    if (dims.size() < 5 && count_of(dims) < 2000 && rng.chance(0.4))
+      dims.insert(dims.begin(), rng.between(1, 3));
     text += " broadcast" + testing::PrintToString(dims);
     size_t extra = dims.size() - ndim();
     model = remap(model, dims, [&](const std::vector<int64_t> &c) {
       std::vector<int64_t> o;
-      for (size_t d = 0; d < ndim(); d++) o.push_back(model.dims[d] == 1 ? 0 : c[d + extra]);
+      for (size_t d = 0; d < ndim(); d++)
+        o.push_back(model.dims[d] == 1 ? 0 : c[d + extra]);
       return o;
     });
     t = mars_broadcast_to(t, shape_of(dims));
@@ -321,12 +356,18 @@ struct Walk {
 
   void step() {
     switch (rng.below(7)) {
-    case 0: return index();
-    case 1: return reshape();
-    case 2: return permute();
-    case 3: return flip();
-    case 4: return broadcast();
-    case 5: return ones();
+    case 0:
+      return index();
+    case 1:
+      return reshape();
+    case 2:
+      return permute();
+    case 3:
+      return flip();
+    case 4:
+      return broadcast();
+    case 5:
+      return ones();
     default:
       text += " ravel";
       model.dims = {count_of(model.dims)};
@@ -346,17 +387,20 @@ TEST_P(RandomViews, AreWhatTheModelSays) {
     mars_session *s = shared_session(config);
     Scope scope(s);
     std::vector<int64_t> dims;
-    for (int64_t d = rng.below(4); d >= 0; d--) dims.push_back(rng.between(1, 7));
+    for (int64_t d = rng.below(4); d >= 0; d--)
+      dims.push_back(rng.between(1, 7));
     std::vector<int64_t> v((size_t)count_of(dims));
     std::iota(v.begin(), v.end(), 0);
     Array base = array_of(MARS_I64, dims, v);
     mars_tensor *t = rng.chance(0.5) ? tensor(s, base) : borrow(s, base);
     bool computed = rng.chance(0.4); // a view of a result instead of a view of memory
-    if (computed) t = mars_add(t, mars_int(s, 0));
+    if (computed)
+      t = mars_add(t, mars_int(s, 0));
     Walk walk = {{dims, v}, t, testing::PrintToString(dims), rng};
     for (int64_t n = rng.between(1, 6); n > 0; n--) {
       walk.step();
-      if (rng.chance(0.2)) walk.t = mars_positive(walk.t), walk.text += " +";
+      if (rng.chance(0.2))
+        walk.t = mars_positive(walk.t), walk.text += " +";
     }
     std::string where = "seed " + std::to_string(seed) + ", " + name_of(config) + ": " + walk.text;
     Array got;
@@ -366,7 +410,9 @@ TEST_P(RandomViews, AreWhatTheModelSays) {
     int64_t sum = std::accumulate(walk.model.at.begin(), walk.model.at.end(), (int64_t)0);
     ASSERT_EQ((int64_t)fetched(mars_sum(walk.t, MARS_ALL)).get(0).i, sum) << where;
     // the view and its mirror image meet in one op
-    ASSERT_EQ((int64_t)fetched(mars_sum(mars_subtract(walk.t, mars_flip(walk.t, MARS_ALL)), MARS_ALL)).get(0).i, 0) << where;
+    ASSERT_EQ(
+        (int64_t)fetched(mars_sum(mars_subtract(walk.t, mars_flip(walk.t, MARS_ALL)), MARS_ALL)).get(0).i, 0)
+        << where;
   }
 }
 
@@ -396,9 +442,11 @@ TEST(Joining, ConcatenateAndStackAtEveryAxis) {
       for (int64_t i = 0; i < got.size(); i++) {
         int64_t c[3] = {i / (dims[1] * dims[2]), i / dims[2] % dims[1], i % dims[2]};
         size_t p = 0;
-        while (c[axis] >= extents[p]) c[axis] -= extents[p++];
+        while (c[axis] >= extents[p])
+          c[axis] -= extents[p++];
         const Array &a = parts[p];
-        ASSERT_EQ(as_double(got, i), as_double(a, (c[0] * a.dims[1] + c[1]) * a.dims[2] + c[2])) << name_of(config);
+        ASSERT_EQ(as_double(got, i), as_double(a, (c[0] * a.dims[1] + c[1]) * a.dims[2] + c[2]))
+            << name_of(config);
       }
       std::vector<mars_tensor *> same = {t[0], mars_negative(t[0]), t[0]};
       for (int at : {0, axis, 3, -1}) {
@@ -428,10 +476,14 @@ TEST(Joining, PiecesOfEveryKind) {
     std::vector<double> got = doubles(mars_add(mars_concatenate(parts, 4, 0), mars_float(s, 1)));
     ASSERT_EQ(got.size(), 150u);
     if (want.empty()) {
-      for (int i = 0; i < 50; i++) want.push_back(as_double(a, 49 - i) + 1);
-      for (int i = 0; i < 30; i++) want.push_back(2);
-      for (int i = 0; i < 50; i++) want.push_back(as_double(a, i) * as_double(a, i) + 1);
-      for (int i = 0; i < 20; i++) want.push_back(i + 1);
+      for (int i = 0; i < 50; i++)
+        want.push_back(as_double(a, 49 - i) + 1);
+      for (int i = 0; i < 30; i++)
+        want.push_back(2);
+      for (int i = 0; i < 50; i++)
+        want.push_back(as_double(a, i) * as_double(a, i) + 1);
+      for (int i = 0; i < 20; i++)
+        want.push_back(i + 1);
     }
     EXPECT_EQ(got, want) << name_of(config);
   }

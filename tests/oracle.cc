@@ -17,26 +17,34 @@ struct Format {
 
 Format format_of(mars_dtype dt) {
   switch (dt) {
-  case MARS_F16: return {11, -14, 15};
-  case MARS_BF16: return {8, -126, 127};
+  case MARS_F16:
+    return {11, -14, 15};
+  case MARS_BF16:
+    return {8, -126, 127};
   case MARS_F32:
-  case MARS_C64: return {24, -126, 127};
-  default: return {53, -1022, 1023};
+  case MARS_C64:
+    return {24, -126, 127};
+  default:
+    return {53, -1022, 1023};
   }
 }
 
-real pow2(int e) { return std::ldexp((real)1, e); }
+real pow2(int e) {
+  return std::ldexp((real)1, e);
+}
 
 // Nearest value of the format, ties to even, overflow to infinity.
 real round_real(const Format &f, real x) {
-  if (!std::isfinite(x) || x == 0) return x;
+  if (!std::isfinite(x) || x == 0)
+    return x;
   int e;
   std::frexp(x, &e);
   e = std::max(e - 1, f.emin);
   real quantum = pow2(e - f.precision + 1);
   real r = std::nearbyint(x / quantum) * quantum;
   real limit = (2 - pow2(1 - f.precision)) * pow2(f.emax);
-  if (std::fabs(r) > limit) return std::copysign(std::numeric_limits<real>::infinity(), x);
+  if (std::fabs(r) > limit)
+    return std::copysign(std::numeric_limits<real>::infinity(), x);
   return r == 0 ? std::copysign((real)0, x) : r;
 }
 
@@ -45,14 +53,18 @@ uint16_t half_bits(mars_dtype dt, real x) {
   int mant = f.precision - 1, ebits = 15 - mant;
   uint16_t sign = std::signbit(x) ? 0x8000 : 0;
   uint16_t top = (uint16_t)(((1 << ebits) - 1) << mant);
-  if (std::isnan(x)) return (uint16_t)(sign | top | (1 << (mant - 1)));
+  if (std::isnan(x))
+    return (uint16_t)(sign | top | (1 << (mant - 1)));
   x = round_real(f, std::fabs(x));
-  if (std::isinf(x)) return sign | top;
-  if (x == 0) return sign;
+  if (std::isinf(x))
+    return sign | top;
+  if (x == 0)
+    return sign;
   int e;
   std::frexp(x, &e);
   e -= 1;
-  if (e < f.emin) return (uint16_t)(sign | (uint16_t)(x / pow2(f.emin - mant)));
+  if (e < f.emin)
+    return (uint16_t)(sign | (uint16_t)(x / pow2(f.emin - mant)));
   uint16_t frac = (uint16_t)(x / pow2(e - mant)) & (uint16_t)((1 << mant) - 1);
   return (uint16_t)(sign | ((e - f.emin + 1) << mant) | frac);
 }
@@ -77,7 +89,9 @@ template <class T> T get(const void *p) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-template <class T> void put(void *p, T v) { std::memcpy(p, &v, sizeof v); }
+template <class T> void put(void *p, T v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
 Num of_int(char kind, wide i) {
   Num n;
@@ -99,7 +113,9 @@ Num of_cplx(real re, real im) {
   return n;
 }
 
-wide lowest(mars_dtype dt) { return kind_of(dt) == 'i' ? -((wide)1 << (bits_of(dt) - 1)) : 0; }
+wide lowest(mars_dtype dt) {
+  return kind_of(dt) == 'i' ? -((wide)1 << (bits_of(dt) - 1)) : 0;
+}
 wide highest(mars_dtype dt) {
   return kind_of(dt) == 'i' ? ((wide)1 << (bits_of(dt) - 1)) - 1 : ((wide)1 << bits_of(dt)) - 1;
 }
@@ -109,24 +125,30 @@ wide highest(mars_dtype dt) {
 char kind_of(mars_dtype dt) {
   switch (dt) {
 #define X(id, value, name, bytes, kind)                                                                      \
-  case id: return kind;
+  case id:                                                                                                   \
+    return kind;
     MARS_DTYPE_LIST(X)
 #undef X
-  default: return '?';
+  default:
+    return '?';
   }
 }
 
 int bits_of(mars_dtype dt) {
   switch (dt) {
 #define X(id, value, name, bytes, kind)                                                                      \
-  case id: return kind == 'b' ? 1 : bytes * 8;
+  case id:                                                                                                   \
+    return kind == 'b' ? 1 : bytes * 8;
     MARS_DTYPE_LIST(X)
 #undef X
-  default: return 0;
+  default:
+    return 0;
   }
 }
 
-bool is_half(mars_dtype dt) { return dt == MARS_F16 || dt == MARS_BF16; }
+bool is_half(mars_dtype dt) {
+  return dt == MARS_F16 || dt == MARS_BF16;
+}
 
 mars_dtype float_of(mars_dtype dt) {
   return dt == MARS_C64 ? MARS_F32 : dt == MARS_C128 ? MARS_F64 : dt;
@@ -134,39 +156,69 @@ mars_dtype float_of(mars_dtype dt) {
 
 Num load(mars_dtype dt, const void *p) {
   switch (dt) {
-  case MARS_BOOL: return of_int('b', get<uint8_t>(p) != 0);
-  case MARS_I8: return of_int('i', get<int8_t>(p));
-  case MARS_I16: return of_int('i', get<int16_t>(p));
-  case MARS_I32: return of_int('i', get<int32_t>(p));
-  case MARS_I64: return of_int('i', get<int64_t>(p));
-  case MARS_U8: return of_int('u', get<uint8_t>(p));
-  case MARS_U16: return of_int('u', get<uint16_t>(p));
-  case MARS_U32: return of_int('u', get<uint32_t>(p));
-  case MARS_U64: return of_int('u', get<uint64_t>(p));
+  case MARS_BOOL:
+    return of_int('b', get<uint8_t>(p) != 0);
+  case MARS_I8:
+    return of_int('i', get<int8_t>(p));
+  case MARS_I16:
+    return of_int('i', get<int16_t>(p));
+  case MARS_I32:
+    return of_int('i', get<int32_t>(p));
+  case MARS_I64:
+    return of_int('i', get<int64_t>(p));
+  case MARS_U8:
+    return of_int('u', get<uint8_t>(p));
+  case MARS_U16:
+    return of_int('u', get<uint16_t>(p));
+  case MARS_U32:
+    return of_int('u', get<uint32_t>(p));
+  case MARS_U64:
+    return of_int('u', get<uint64_t>(p));
   case MARS_F16:
-  case MARS_BF16: return of_real(half_value(dt, get<uint16_t>(p)));
-  case MARS_F32: return of_real(get<float>(p));
-  case MARS_F64: return of_real(get<double>(p));
-  case MARS_C64: return of_cplx(get<float>(p), get<float>((const char *)p + 4));
-  default: return of_cplx(get<double>(p), get<double>((const char *)p + 8));
+  case MARS_BF16:
+    return of_real(half_value(dt, get<uint16_t>(p)));
+  case MARS_F32:
+    return of_real(get<float>(p));
+  case MARS_F64:
+    return of_real(get<double>(p));
+  case MARS_C64:
+    return of_cplx(get<float>(p), get<float>((const char *)p + 4));
+  default:
+    return of_cplx(get<double>(p), get<double>((const char *)p + 8));
   }
 }
 
 void store(mars_dtype dt, const Num &v, void *p) {
   switch (dt) {
-  case MARS_BOOL: put<uint8_t>(p, v.i != 0); break;
+  case MARS_BOOL:
+    put<uint8_t>(p, v.i != 0);
+    break;
   case MARS_I8:
-  case MARS_U8: put<uint8_t>(p, (uint8_t)v.i); break;
+  case MARS_U8:
+    put<uint8_t>(p, (uint8_t)v.i);
+    break;
   case MARS_I16:
-  case MARS_U16: put<uint16_t>(p, (uint16_t)v.i); break;
+  case MARS_U16:
+    put<uint16_t>(p, (uint16_t)v.i);
+    break;
   case MARS_I32:
-  case MARS_U32: put<uint32_t>(p, (uint32_t)v.i); break;
+  case MARS_U32:
+    put<uint32_t>(p, (uint32_t)v.i);
+    break;
   case MARS_I64:
-  case MARS_U64: put<uint64_t>(p, (uint64_t)v.i); break;
+  case MARS_U64:
+    put<uint64_t>(p, (uint64_t)v.i);
+    break;
   case MARS_F16:
-  case MARS_BF16: put<uint16_t>(p, half_bits(dt, v.re)); break;
-  case MARS_F32: put<float>(p, (float)v.re); break;
-  case MARS_F64: put<double>(p, (double)v.re); break;
+  case MARS_BF16:
+    put<uint16_t>(p, half_bits(dt, v.re));
+    break;
+  case MARS_F32:
+    put<float>(p, (float)v.re);
+    break;
+  case MARS_F64:
+    put<double>(p, (double)v.re);
+    break;
   case MARS_C64:
     put<float>(p, (float)v.re);
     put<float>((char *)p + 4, (float)v.im);
@@ -179,34 +231,45 @@ void store(mars_dtype dt, const Num &v, void *p) {
 
 wide wrap(mars_dtype dt, wide v) {
   int bits = bits_of(dt);
-  if (dt == MARS_BOOL) return v != 0;
+  if (dt == MARS_BOOL)
+    return v != 0;
   unsigned __int128 m = (unsigned __int128)v & ((((unsigned __int128)1) << bits) - 1);
-  if (kind_of(dt) == 'i' && (m >> (bits - 1))) return (wide)m - ((wide)1 << bits);
+  if (kind_of(dt) == 'i' && (m >> (bits - 1)))
+    return (wide)m - ((wide)1 << bits);
   return (wide)m;
 }
 
 Num rounded(mars_dtype dt, const Num &v) {
   Num r = v;
   Format f = format_of(dt);
-  if (kind_of(dt) == 'f') r.re = round_real(f, v.re);
-  if (kind_of(dt) == 'c') r.re = round_real(f, v.re), r.im = round_real(f, v.im);
+  if (kind_of(dt) == 'f')
+    r.re = round_real(f, v.re);
+  if (kind_of(dt) == 'c')
+    r.re = round_real(f, v.re), r.im = round_real(f, v.im);
   return r;
 }
 
 Num cast(const Num &v, mars_dtype from, mars_dtype to) {
   char k = kind_of(from), t = kind_of(to);
   bool whole = k == 'b' || k == 'i' || k == 'u';
-  if (t == 'b') return of_int('b', whole ? v.i != 0 : (v.re != 0 || (k == 'c' && v.im != 0)));
+  if (t == 'b')
+    return of_int('b', whole ? v.i != 0 : (v.re != 0 || (k == 'c' && v.im != 0)));
   if (t == 'i' || t == 'u') {
-    if (whole) return of_int(t, wrap(to, v.i));
-    if (std::isnan(v.re)) return of_int(t, 0);
+    if (whole)
+      return of_int(t, wrap(to, v.i));
+    if (std::isnan(v.re))
+      return of_int(t, 0);
     real x = std::trunc(v.re);
-    if (x <= (real)lowest(to)) return of_int(t, lowest(to));
-    if (x >= (real)highest(to)) return of_int(t, highest(to));
+    if (x <= (real)lowest(to))
+      return of_int(t, lowest(to));
+    if (x >= (real)highest(to))
+      return of_int(t, highest(to));
     return of_int(t, (wide)x);
   }
-  // halves are reached through f32, which is what "computed in f32 and rounded" says; 64-bit integers fit a long double
-  Num r = t == 'c' ? of_cplx(whole ? (real)v.i : v.re, k == 'c' ? v.im : 0) : of_real(whole ? (real)v.i : v.re);
+  // halves are reached through f32, which is what "computed in f32 and rounded" says; 64-bit integers fit a
+  // long double
+  Num r =
+      t == 'c' ? of_cplx(whole ? (real)v.i : v.re, k == 'c' ? v.im : 0) : of_real(whole ? (real)v.i : v.re);
   return rounded(to, r);
 }
 
@@ -241,11 +304,15 @@ std::string show(const Num &v) {
 namespace {
 
 bool close_real(mars_dtype dt, real got, real want, const Bound &b, real scale) {
-  if (std::isnan(want)) return std::isnan(got);
-  if (std::isnan(got)) return false;
+  if (std::isnan(want))
+    return std::isnan(got);
+  if (std::isnan(got))
+    return false;
   real r = round_real(format_of(dt), want);
-  if (got == r) return got != 0 || b.any_zero || std::signbit(got) == std::signbit(r);
-  if (std::isinf(want)) return false;
+  if (got == r)
+    return got != 0 || b.any_zero || std::signbit(got) == std::signbit(r);
+  if (std::isinf(want))
+    return false;
   real slack = std::max((real)b.ulp * ulp_at(dt, scale), b.abs);
   if (std::isinf(got)) { // allowed when the bound reaches beyond the greatest finite number
     real top = (2 - pow2(1 - format_of(dt).precision)) * pow2(format_of(dt).emax);
@@ -258,15 +325,20 @@ bool close_real(mars_dtype dt, real got, real want, const Bound &b, real scale) 
 
 bool close(mars_dtype dt, const Num &got, const Num &want, const Bound &bound) {
   char k = kind_of(dt);
-  if (k == 'f') return close_real(dt, got.re, want.re, bound, want.re);
-  if (k != 'c') return got.i == want.i;
+  if (k == 'f')
+    return close_real(dt, got.re, want.re, bound, want.re);
+  if (k != 'c')
+    return got.i == want.i;
   mars_dtype part = float_of(dt);
   real scale = bound.ulp > 0 ? std::hypot(want.re, want.im) : 0;
   if (bound.ulp == 0)
-    return close_real(part, got.re, want.re, bound, want.re) && close_real(part, got.im, want.im, bound, want.im);
+    return close_real(part, got.re, want.re, bound, want.re) &&
+           close_real(part, got.im, want.im, bound, want.im);
   bool wild_got = !std::isfinite(got.re) || !std::isfinite(got.im);
-  if (!std::isfinite(want.re) || !std::isfinite(want.im) || scale >= pow2(format_of(dt).emax)) return true;
-  if (wild_got) return false;
+  if (!std::isfinite(want.re) || !std::isfinite(want.im) || scale >= pow2(format_of(dt).emax))
+    return true;
+  if (wild_got)
+    return false;
   Bound b = bound;
   b.any_zero = true;
   return close_real(part, got.re, want.re, b, scale) && close_real(part, got.im, want.im, b, scale);

@@ -1,6 +1,7 @@
 /*
- * Oracle: what every op should give, written without the engine: plain integer code, IEEE arithmetic of the compiler
- * and long double functions of the C library. Ops are found by NumPy's name; an op that is not here has no oracle.
+ * Oracle: what every op should give, written without the engine: plain integer code, IEEE arithmetic of the
+ * compiler and long double functions of the C library. Ops are found by NumPy's name; an op that is not here
+ * has no oracle.
  */
 #ifndef TESTS_ORACLE_H
 #define TESTS_ORACLE_H
@@ -32,7 +33,8 @@ mars_dtype float_of(mars_dtype complex_dt);
 Num load(mars_dtype dt, const void *p);
 // Rounds and narrows; integers wrap, floats round to nearest even.
 void store(mars_dtype dt, const Num &v, void *p);
-// astype: floats to integers truncate and saturate, NaN gives 0; integers wrap; complex drops the imaginary part.
+// astype: floats to integers truncate and saturate, NaN gives 0; integers wrap; complex drops the imaginary
+// part.
 Num cast(const Num &v, mars_dtype from, mars_dtype to);
 // v rounded to the dtype's grid
 Num rounded(mars_dtype dt, const Num &v);
@@ -45,8 +47,8 @@ std::string show(const Num &v);
 
 // How an element is judged.
 struct Bound {
-  double ulp = 0;       // units in the last place, relative to the modulus for complex; 0: equal after rounding
-  real abs = 0;         // or this absolute error
+  double ulp = 0; // units in the last place, relative to the modulus for complex; 0: equal after rounding
+  real abs = 0;   // or this absolute error
   bool any_zero = false; // the sign of a zero is not judged
 };
 bool close(mars_dtype dt, const Num &got, const Num &want, const Bound &bound);

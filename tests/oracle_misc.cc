@@ -3,8 +3,9 @@
 
 namespace oracle {
 
-// Rows and columns in the order of MARS_DTYPE_LIST: b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 bf f4 f8 c8 cz. bfloat16 is not NumPy's
-// own: it joins as ml_dtypes defines it (with float16: float32, with any integer: bfloat16 never exact, so as float16).
+// Rows and columns in the order of MARS_DTYPE_LIST: b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 bf f4 f8 c8 cz. bfloat16 is
+// not NumPy's own: it joins as ml_dtypes defines it (with float16: float32, with any integer: bfloat16 never
+// exact, so as float16).
 static const char *const kTable[15] = {
     "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 bf f4 f8 c8 cz", // bool
     "i1 i1 i2 i4 i8 i2 i4 i8 f8 f2 bf f4 f8 c8 cz", // int8
@@ -32,10 +33,14 @@ mars_dtype promote(mars_dtype a, mars_dtype b) {
 mars_dtype promote_weak(mars_dtype a, char weak) {
   char k = kind_of(a);
   switch (weak) {
-  case 'b': return a;
-  case 'i': return k == 'b' ? MARS_I64 : a;
-  case 'f': return k == 'f' || k == 'c' ? a : MARS_F64;
-  default: return k == 'c' ? a : a == MARS_F16 || a == MARS_BF16 || a == MARS_F32 ? MARS_C64 : MARS_C128;
+  case 'b':
+    return a;
+  case 'i':
+    return k == 'b' ? MARS_I64 : a;
+  case 'f':
+    return k == 'f' || k == 'c' ? a : MARS_F64;
+  default:
+    return k == 'c' ? a : a == MARS_F16 || a == MARS_BF16 || a == MARS_F32 ? MARS_C64 : MARS_C128;
   }
 }
 
@@ -43,12 +48,15 @@ void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
   uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]}, k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++) {
     uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
-    uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ k1, (uint32_t)p0};
-    for (int i = 0; i < 4; i++) c[i] = next[i];
+    uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ k1,
+                        (uint32_t)p0};
+    for (int i = 0; i < 4; i++)
+      c[i] = next[i];
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  for (int i = 0; i < 4; i++) out[i] = c[i];
+  for (int i = 0; i < 4; i++)
+    out[i] = c[i];
 }
 
 static void block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t attempt, uint32_t out[4]) {
@@ -76,11 +84,13 @@ float uniform_f32(uint64_t seed, uint64_t stream, uint64_t index) {
 }
 
 int64_t integer(uint64_t seed, uint64_t stream, uint64_t index, int64_t low, uint64_t range) {
-  if (range == 0) return (int64_t)((uint64_t)low + word64(seed, stream, index, 0));
+  if (range == 0)
+    return (int64_t)((uint64_t)low + word64(seed, stream, index, 0));
   uint64_t threshold = (0 - range) % range; // Lemire 2019: words whose low product falls below it are biased
   for (uint32_t attempt = 0;; attempt++) {
     unsigned __int128 m = (unsigned __int128)word64(seed, stream, index, attempt) * range;
-    if ((uint64_t)m >= threshold) return (int64_t)((uint64_t)low + (uint64_t)(m >> 64));
+    if ((uint64_t)m >= threshold)
+      return (int64_t)((uint64_t)low + (uint64_t)(m >> 64));
   }
 }
 

@@ -1,52 +1,25 @@
 // Oracle of the elementwise ops: one entry per NumPy name, with the dtypes that it accepts.
-#include "tests/oracle.h"
+#include "tests/oracle_table.h"
 
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <map>
 
 namespace oracle {
 
 namespace {
 
-enum Domain { ALL, NUM, NUMB, REAL, REALB, BITS, INTS, FLT, FLC, FLD };
-enum Result { SAME, BOOL, REALPART, I32, U8 };
-
-struct Entry {
-  explicit Entry(Domain d = ALL, Result r = SAME) : domain(d), result(r) {}
-  Domain domain = ALL;
-  Result result = SAME;
-  // integers and bool; dt is the loop's dtype, the answer is wrapped into the result's
-  std::function<wide(mars_dtype dt, wide, wide, wide)> integer;
-  // IEEE arithmetic in the loop's own dtype: the answer is exact
-  std::function<float(float, float, float)> f32;
-  std::function<double(double, double, double)> f64;
-  // more precise than the loop's dtype: the answer is judged within the bound
-  std::function<real(real, real, real)> approx;
-  std::function<cplx(cplx, cplx, cplx)> complex;
-  // halves have a spacing of their own
-  std::function<real(mars_dtype, real, real)> half;
-  std::function<bool(mars_dtype, const Num *)> skip;
-  real abs_ulps = 0; // absolute error allowed, in units of the spacing at 1
-  bool any_zero = false;
-};
-
-const real PI = 3.14159265358979323846264338327950288L;
-const real LN2 = 0.693147180559945309417232121458176568L;
-const real LN10 = 2.30258509299404568401799145468436421L;
-
-template <class F> void exact(Entry &e, F f) {
-  e.f32 = [f](float x, float y, float z) -> float { return (float)f(x, y, z); };
-  e.f64 = [f](double x, double y, double z) -> double { return (double)f(x, y, z); };
+wide absolute(wide x) {
+  return x < 0 ? -x : x;
 }
-
-using Table = std::map<std::string, Entry>;
-
-wide absolute(wide x) { return x < 0 ? -x : x; }
-bool nan_in(cplx z) { return std::isnan(z.real()) || std::isnan(z.imag()); }
-cplx yes(bool b) { return cplx(b ? 1 : 0, 0); }
-bool any(cplx z) { return z.real() != 0 || z.imag() != 0; }
+bool nan_in(cplx z) {
+  return std::isnan(z.real()) || std::isnan(z.imag());
+}
+cplx yes(bool b) {
+  return cplx(b ? 1 : 0, 0);
+}
+bool any(cplx z) {
+  return z.real() != 0 || z.imag() != 0;
+}
 // NumPy's order of complex numbers
 bool less(cplx a, cplx b) {
   return (a.real() < b.real() && !std::isnan(a.imag()) && !std::isnan(b.imag())) ||
@@ -58,23 +31,29 @@ bool less_equal(cplx a, cplx b) {
 }
 
 wide floor_div(wide a, wide b) {
-  if (b == 0) return 0;
+  if (b == 0)
+    return 0;
   wide q = a / b;
   return (a % b != 0 && ((a < 0) != (b < 0))) ? q - 1 : q;
 }
 
-wide product(wide x, wide y) { return (wide)((unsigned __int128)x * (unsigned __int128)y); }
+wide product(wide x, wide y) {
+  return (wide)((unsigned __int128)x * (unsigned __int128)y);
+}
 
 wide power_mod(mars_dtype dt, wide x, wide y) {
   if (y < 0) {
-    if (x == 1) return 1;
-    if (x == -1) return (y & 1) ? -1 : 1;
+    if (x == 1)
+      return 1;
+    if (x == -1)
+      return (y & 1) ? -1 : 1;
     return 0;
   }
   wide r = 1;
   x = wrap(dt, x);
   for (; y; y >>= 1, x = wrap(dt, product(x, x)))
-    if (y & 1) r = wrap(dt, product(r, x));
+    if (y & 1)
+      r = wrap(dt, product(r, x));
   return r;
 }
 
@@ -91,22 +70,28 @@ wide gcd(wide a, wide b) {
 // NumPy's npy_divmod
 template <class T> T float_mod(T a, T b) {
   T m = std::fmod(a, b);
-  if (b == 0) return m;
-  if (m != 0) return (b < 0) != (m < 0) ? m + b : m;
+  if (b == 0)
+    return m;
+  if (m != 0)
+    return (b < 0) != (m < 0) ? m + b : m;
   return std::copysign((T)0, b);
 }
 template <class T> T float_floordiv(T a, T b) {
-  if (b == 0) return a / b;
+  if (b == 0)
+    return a / b;
   T m = std::fmod(a, b);
   T d = (a - m) / b;
-  if (m != 0 && (b < 0) != (m < 0)) d -= 1;
-  if (d == 0) return std::copysign((T)0, a / b);
+  if (m != 0 && (b < 0) != (m < 0))
+    d -= 1;
+  if (d == 0)
+    return std::copysign((T)0, a / b);
   T f = std::floor(d);
   return d - f > (T)0.5 ? f + 1 : f;
 }
 
 real half_next(mars_dtype dt, real x, bool up) {
-  if (x == 0) return up ? ulp_at(dt, 0) : -ulp_at(dt, 0);
+  if (x == 0)
+    return up ? ulp_at(dt, 0) : -ulp_at(dt, 0);
   bool away = (x > 0) == up;
   real u = ulp_at(dt, x);
   real r = x + (up ? u : -u);
@@ -115,7 +100,8 @@ real half_next(mars_dtype dt, real x, bool up) {
     real smaller = ulp_at(dt, std::nextafter(x, (real)0));
     r = x + (up ? smaller : -smaller);
   }
-  if (r == 0) r = std::copysign((real)0, x);
+  if (r == 0)
+    r = std::copysign((real)0, x);
   Num n;
   n.kind = 'f';
   n.re = r;
@@ -168,13 +154,17 @@ void arithmetic(Table &t) {
   add = Entry{ALL, SAME};
   add.integer = [](mars_dtype, wide x, wide y, wide) { return x + y; };
   exact(add, [](auto x, auto y, auto) { return x + y; });
-  add.complex = [](cplx x, cplx y, cplx) { return cplx((double)x.real() + (double)y.real(), (double)x.imag() + (double)y.imag()); };
+  add.complex = [](cplx x, cplx y, cplx) {
+    return cplx((double)x.real() + (double)y.real(), (double)x.imag() + (double)y.imag());
+  };
 
   auto &subtract = t["subtract"];
   subtract = Entry{NUM, SAME};
   subtract.integer = [](mars_dtype, wide x, wide y, wide) { return x - y; };
   exact(subtract, [](auto x, auto y, auto) { return x - y; });
-  subtract.complex = [](cplx x, cplx y, cplx) { return cplx((double)x.real() - (double)y.real(), (double)x.imag() - (double)y.imag()); };
+  subtract.complex = [](cplx x, cplx y, cplx) {
+    return cplx((double)x.real() - (double)y.real(), (double)x.imag() - (double)y.imag());
+  };
 
   auto &multiply = t["multiply"];
   multiply = Entry{ALL, SAME};
@@ -235,21 +225,26 @@ void rounding(Table &t) {
   spacing = Entry{FLT, SAME};
   exact(spacing, [](auto x, auto, auto) {
     using T = decltype(x);
-    if (std::isinf(x)) return std::numeric_limits<T>::quiet_NaN();
+    if (std::isinf(x))
+      return std::numeric_limits<T>::quiet_NaN();
     return std::nextafter(x, std::copysign(std::numeric_limits<T>::infinity(), x)) - x;
   });
   spacing.half = [](mars_dtype dt, real x, real) {
-    if (!std::isfinite(x)) return std::numeric_limits<real>::quiet_NaN();
+    if (!std::isfinite(x))
+      return std::numeric_limits<real>::quiet_NaN();
     return half_next(dt, x, !std::signbit(x)) - x;
   };
   auto &nextafter = t["nextafter"];
   nextafter = Entry{FLT, SAME};
   exact(nextafter, [](auto x, auto y, auto) { return std::nextafter(x, y); });
   nextafter.half = [](mars_dtype dt, real x, real y) {
-    if (std::isnan(x) || std::isnan(y)) return std::numeric_limits<real>::quiet_NaN();
-    if (x == y) return y;
+    if (std::isnan(x) || std::isnan(y))
+      return std::numeric_limits<real>::quiet_NaN();
+    if (x == y)
+      return y;
     if (std::isinf(x)) {
-      real top = std::ldexp((real)1, dt == MARS_F16 ? 16 : 128) - ulp_at(dt, std::ldexp((real)1, dt == MARS_F16 ? 15 : 127));
+      real top = std::ldexp((real)1, dt == MARS_F16 ? 16 : 128) -
+                 ulp_at(dt, std::ldexp((real)1, dt == MARS_F16 ? 15 : 127));
       return std::copysign(top, x);
     }
     return half_next(dt, x, y > x);
@@ -276,143 +271,79 @@ void rounding(Table &t) {
   expo.skip = [](mars_dtype, const Num *a) { return !std::isfinite(a[0].re); };
 }
 
-// A function of one real or complex variable.
-void function(Table &t, const char *name, Domain domain, real (*f)(real), cplx (*c)(cplx) = nullptr) {
-  Entry e{domain, SAME};
-  e.approx = [f](real x, real, real) { return f(x); };
-  if (c) e.complex = [c](cplx x, cplx, cplx) { return c(x); };
-  t[name] = e;
-}
-
-cplx complex_expm1(cplx z) {
-  real s = std::sin(z.imag() / 2);
-  return cplx(std::expm1(z.real()) * std::cos(z.imag()) - 2 * s * s, std::exp(z.real()) * std::sin(z.imag()));
-}
-cplx complex_log1p(cplx z) {
-  real x = z.real(), y = z.imag();
-  real re = std::hypot(x, y) < 0.5L ? std::log1p(2 * x + (x * x + y * y)) / 2 : std::log(std::hypot(1 + x, y));
-  return cplx(re, std::atan2(y, 1 + x));
-}
-
-// 2**z with log 2 in two parts: its rounding error times a large imaginary part would be an angle
-cplx complex_exp2(cplx z) {
-  const real hi = 0x1.62E42FEFA39EF358p-1L, lo = -0x0.361C4C67FC0D0950BF0Dp-64L;
-  real angle = z.imag() * hi, rest = std::fma(z.imag(), hi, -angle) + z.imag() * lo;
-  cplx turn = cplx(std::cos(angle), std::sin(angle)) * cplx(std::cos(rest), std::sin(rest));
-  return turn * std::exp2(z.real());
-}
-
-void functions(Table &t) {
-  function(t, "sqrt", FLC, nullptr, [](cplx z) { return std::sqrt(z); });
-  t["sqrt"].approx = nullptr;
-  exact(t["sqrt"], [](auto x, auto, auto) { return std::sqrt(x); });
-  function(t, "cbrt", FLT, [](real x) { return std::cbrt(x); });
-  function(t, "exp", FLC, [](real x) { return std::exp(x); }, [](cplx z) { return std::exp(z); });
-  function(t, "exp2", FLC, [](real x) { return std::exp2(x); }, complex_exp2);
-  // beyond, the angle im * log 2 would need more digits of log 2 than two doubles hold
-  t["exp2"].skip = [](mars_dtype, const Num *a) { return std::fabs(a[0].im) > 0x1p50L; };
-  function(t, "expm1", FLC, [](real x) { return std::expm1(x); }, complex_expm1);
-  function(t, "log", FLC, [](real x) { return std::log(x); }, [](cplx z) { return std::log(z); });
-  function(t, "log2", FLC, [](real x) { return std::log2(x); }, [](cplx z) { return std::log(z) / LN2; });
-  function(t, "log10", FLC, [](real x) { return std::log10(x); }, [](cplx z) { return std::log(z) / LN10; });
-  function(t, "log1p", FLC, [](real x) { return std::log1p(x); }, complex_log1p);
-  function(t, "sin", FLC, [](real x) { return std::sin(x); }, [](cplx z) { return std::sin(z); });
-  function(t, "cos", FLC, [](real x) { return std::cos(x); }, [](cplx z) { return std::cos(z); });
-  function(t, "tan", FLC, [](real x) { return std::tan(x); }, [](cplx z) { return std::tan(z); });
-  function(t, "arcsin", FLC, [](real x) { return std::asin(x); }, [](cplx z) { return std::asin(z); });
-  function(t, "arccos", FLC, [](real x) { return std::acos(x); }, [](cplx z) { return std::acos(z); });
-  function(t, "arctan", FLC, [](real x) { return std::atan(x); }, [](cplx z) { return std::atan(z); });
-  function(t, "sinh", FLC, [](real x) { return std::sinh(x); }, [](cplx z) { return std::sinh(z); });
-  function(t, "cosh", FLC, [](real x) { return std::cosh(x); }, [](cplx z) { return std::cosh(z); });
-  function(t, "tanh", FLC, [](real x) { return std::tanh(x); }, [](cplx z) { return std::tanh(z); });
-  function(t, "arcsinh", FLC, [](real x) { return std::asinh(x); }, [](cplx z) { return std::asinh(z); });
-  function(t, "arccosh", FLC, [](real x) { return std::acosh(x); }, [](cplx z) { return std::acosh(z); });
-  function(t, "arctanh", FLC, [](real x) { return std::atanh(x); }, [](cplx z) { return std::atanh(z); });
-  function(t, "degrees", FLT, [](real x) { return x * (180 / PI); });
-  function(t, "radians", FLT, [](real x) { return x * (PI / 180); });
-  function(t, "erf", FLT, [](real x) { return std::erf(x); });
-  function(t, "erfc", FLT, [](real x) { return std::erfc(x); });
-  function(t, "gammaln", FLT, [](real x) {
-    int sign;
-    return lgammal_r(x, &sign);
-  });
-  t["gammaln"].abs_ulps = 4; // relative accuracy is lost where the logarithm crosses 0
-
-  auto &angle = t["angle"];
-  angle = Entry{FLC, REALPART};
-  angle.approx = [](real x, real, real) { return std::isnan(x) ? x : std::signbit(x) ? PI : 0; };
-  angle.complex = [](cplx z, cplx, cplx) { return cplx(std::arg(z), 0); };
-
-  auto binary = [&t](const char *name, real (*f)(real, real)) {
-    Entry e{FLT, SAME};
-    e.approx = [f](real x, real y, real) { return f(x, y); };
-    t[name] = e;
-  };
-  binary("arctan2", [](real y, real x) { return std::atan2(y, x); });
-  binary("hypot", [](real x, real y) { return std::hypot(x, y); });
-  binary("logaddexp", [](real x, real y) {
-    return x == y ? x + LN2 : std::isnan(x + y) && !(std::isinf(x) && std::isinf(y)) ? x + y
-           : std::max(x, y) + std::log1p(std::exp(-std::fabs(x - y)));
-  });
-  binary("logaddexp2", [](real x, real y) {
-    return x == y ? x + 1 : std::isnan(x + y) && !(std::isinf(x) && std::isinf(y)) ? x + y
-           : std::max(x, y) + std::log1p(std::exp2(-std::fabs(x - y))) / LN2;
-  });
-  t["logaddexp"].abs_ulps = t["logaddexp2"].abs_ulps = 4; // the two terms cancel where the sum is near 1
-}
-
 void tests(Table &t) {
   auto predicate = [&t](const char *name, Domain d, wide whole, bool (*f)(real), bool (*c)(cplx)) {
     Entry e{d, BOOL};
     e.integer = [whole](mars_dtype, wide, wide, wide) { return whole; };
     exact(e, [f](auto x, auto, auto) { return decltype(x)(f(x)); });
-    if (c) e.complex = [c](cplx z, cplx, cplx) { return yes(c(z)); };
+    if (c)
+      e.complex = [c](cplx z, cplx, cplx) { return yes(c(z)); };
     t[name] = e;
   };
-  predicate("isnan", ALL, 0, [](real x) { return std::isnan(x); }, nan_in);
-  predicate("isinf", ALL, 0, [](real x) { return std::isinf(x); },
-            [](cplx z) { return std::isinf(z.real()) || std::isinf(z.imag()); });
-  predicate("isfinite", ALL, 1, [](real x) { return std::isfinite(x); },
-            [](cplx z) { return std::isfinite(z.real()) && std::isfinite(z.imag()); });
-  predicate("signbit", REAL, 0, [](real x) { return std::signbit(x); }, nullptr);
+  predicate(
+      "isnan", ALL, 0, [](real x) { return std::isnan(x); }, nan_in);
+  predicate(
+      "isinf", ALL, 0, [](real x) { return std::isinf(x); },
+      [](cplx z) { return std::isinf(z.real()) || std::isinf(z.imag()); });
+  predicate(
+      "isfinite", ALL, 1, [](real x) { return std::isfinite(x); },
+      [](cplx z) { return std::isfinite(z.real()) && std::isfinite(z.imag()); });
+  predicate(
+      "signbit", REAL, 0, [](real x) { return std::signbit(x); }, nullptr);
   t["signbit"].integer = [](mars_dtype, wide x, wide, wide) { return (wide)(x < 0); };
-  predicate("logical_not", ALL, 0, [](real x) { return x == 0; }, [](cplx z) { return !any(z); });
+  predicate(
+      "logical_not", ALL, 0, [](real x) { return x == 0; }, [](cplx z) { return !any(z); });
   t["logical_not"].integer = [](mars_dtype, wide x, wide, wide) { return (wide)(x == 0); };
 
-  auto compare = [&t](const char *name, bool (*i)(wide, wide), bool (*f)(double, double), bool (*c)(cplx, cplx)) {
+  auto compare = [&t](const char *name, bool (*i)(wide, wide), bool (*f)(double, double),
+                      bool (*c)(cplx, cplx)) {
     Entry e{ALL, BOOL};
     e.integer = [i](mars_dtype, wide x, wide y, wide) { return (wide)i(x, y); };
     exact(e, [f](auto x, auto y, auto) { return decltype(x)(f(x, y)); });
     e.complex = [c](cplx x, cplx y, cplx) { return yes(c(x, y)); };
     t[name] = e;
   };
-  compare("equal", [](wide x, wide y) { return x == y; }, [](double x, double y) { return x == y; },
-          [](cplx x, cplx y) { return x.real() == y.real() && x.imag() == y.imag(); });
-  compare("not_equal", [](wide x, wide y) { return x != y; }, [](double x, double y) { return x != y; },
-          [](cplx x, cplx y) { return x.real() != y.real() || x.imag() != y.imag(); });
-  compare("less", [](wide x, wide y) { return x < y; }, [](double x, double y) { return x < y; }, less);
-  compare("less_equal", [](wide x, wide y) { return x <= y; }, [](double x, double y) { return x <= y; }, less_equal);
-  compare("greater", [](wide x, wide y) { return x > y; }, [](double x, double y) { return x > y; },
-          [](cplx x, cplx y) { return less(y, x); });
-  compare("greater_equal", [](wide x, wide y) { return x >= y; }, [](double x, double y) { return x >= y; },
-          [](cplx x, cplx y) { return less_equal(y, x); });
-  compare("logical_and", [](wide x, wide y) { return x && y; }, [](double x, double y) { return x != 0 && y != 0; },
-          [](cplx x, cplx y) { return any(x) && any(y); });
-  compare("logical_or", [](wide x, wide y) { return x || y; }, [](double x, double y) { return x != 0 || y != 0; },
-          [](cplx x, cplx y) { return any(x) || any(y); });
-  compare("logical_xor", [](wide x, wide y) { return !x != !y; },
-          [](double x, double y) { return (x != 0) != (y != 0); }, [](cplx x, cplx y) { return any(x) != any(y); });
+  compare(
+      "equal", [](wide x, wide y) { return x == y; }, [](double x, double y) { return x == y; },
+      [](cplx x, cplx y) { return x.real() == y.real() && x.imag() == y.imag(); });
+  compare(
+      "not_equal", [](wide x, wide y) { return x != y; }, [](double x, double y) { return x != y; },
+      [](cplx x, cplx y) { return x.real() != y.real() || x.imag() != y.imag(); });
+  compare(
+      "less", [](wide x, wide y) { return x < y; }, [](double x, double y) { return x < y; }, less);
+  compare(
+      "less_equal", [](wide x, wide y) { return x <= y; }, [](double x, double y) { return x <= y; },
+      less_equal);
+  compare(
+      "greater", [](wide x, wide y) { return x > y; }, [](double x, double y) { return x > y; },
+      [](cplx x, cplx y) { return less(y, x); });
+  compare(
+      "greater_equal", [](wide x, wide y) { return x >= y; }, [](double x, double y) { return x >= y; },
+      [](cplx x, cplx y) { return less_equal(y, x); });
+  compare(
+      "logical_and", [](wide x, wide y) { return x && y; },
+      [](double x, double y) { return x != 0 && y != 0; }, [](cplx x, cplx y) { return any(x) && any(y); });
+  compare(
+      "logical_or", [](wide x, wide y) { return x || y; },
+      [](double x, double y) { return x != 0 || y != 0; }, [](cplx x, cplx y) { return any(x) || any(y); });
+  compare(
+      "logical_xor", [](wide x, wide y) { return !x != !y; },
+      [](double x, double y) { return (x != 0) != (y != 0); },
+      [](cplx x, cplx y) { return any(x) != any(y); });
 }
 
 void selection(Table &t) {
-  // keep: whether x stays when neither is NaN; nan_wins: maximum and minimum give the NaN, fmax and fmin the other
+  // keep: whether x stays when neither is NaN; nan_wins: maximum and minimum give the NaN, fmax and fmin the
+  // other
   auto extreme = [&t](const char *name, bool greater, bool nan_wins) {
     Entry e{ALL, SAME};
     e.any_zero = true;
     e.integer = [greater](mars_dtype, wide x, wide y, wide) { return (x > y) == greater ? x : y; };
     exact(e, [=](auto x, auto y, auto) {
-      if (std::isnan(x)) return nan_wins ? x : y;
-      if (std::isnan(y)) return nan_wins ? y : x;
+      if (std::isnan(x))
+        return nan_wins ? x : y;
+      if (std::isnan(y))
+        return nan_wins ? y : x;
       return (x > y) == greater ? x : y;
     });
     // which of two NaN is open
@@ -420,8 +351,10 @@ void selection(Table &t) {
       return kind_of(dt) == 'c' && nan_in(cplx(a[0].re, a[0].im)) && nan_in(cplx(a[1].re, a[1].im));
     };
     e.complex = [=](cplx x, cplx y, cplx) {
-      if (nan_in(x)) return nan_wins ? x : y;
-      if (nan_in(y)) return nan_wins ? y : x;
+      if (nan_in(x))
+        return nan_wins ? x : y;
+      if (nan_in(y))
+        return nan_wins ? y : x;
       return (greater ? less_equal(y, x) : less_equal(x, y)) ? x : y;
     };
     t[name] = e;
@@ -501,7 +434,8 @@ void bitwise(Table &t) {
   });
   whole("bitwise_count", INTS, [](mars_dtype, wide x, wide) {
     unsigned __int128 a = (unsigned __int128)absolute(x);
-    return (wide)(__builtin_popcountll((unsigned long long)a) + __builtin_popcountll((unsigned long long)(a >> 64)));
+    return (wide)(__builtin_popcountll((unsigned long long)a) +
+                  __builtin_popcountll((unsigned long long)(a >> 64)));
   });
   t["bitwise_count"].result = U8;
 }
@@ -511,7 +445,7 @@ const Table &table() {
     Table fill;
     arithmetic(fill);
     rounding(fill);
-    functions(fill);
+    add_functions(fill);
     tests(fill);
     selection(fill);
     parts(fill);
@@ -523,15 +457,19 @@ const Table &table() {
 
 // NumPy's choice of a float for an integer operand
 mars_dtype float_for(mars_dtype dt, bool division) {
-  if (kind_of(dt) == 'f' || kind_of(dt) == 'c') return dt;
-  if (division) return MARS_F64;
+  if (kind_of(dt) == 'f' || kind_of(dt) == 'c')
+    return dt;
+  if (division)
+    return MARS_F64;
   int bits = bits_of(dt);
   return bits <= 8 ? MARS_F16 : bits == 16 ? MARS_F32 : MARS_F64;
 }
 
 } // namespace
 
-bool has_op(const std::string &name) { return table().count(name) != 0; }
+bool has_op(const std::string &name) {
+  return table().count(name) != 0;
+}
 
 bool op_types(const std::string &name, mars_dtype dt, mars_dtype *loop, mars_dtype *result) {
   const Entry &e = table().at(name);
@@ -539,15 +477,24 @@ bool op_types(const std::string &name, mars_dtype dt, mars_dtype *loop, mars_dty
   bool ok = true;
   mars_dtype l = dt;
   switch (e.domain) {
-  case ALL: break;
-  case NUM: ok = k != 'b'; break;
-  case NUMB: l = k == 'b' ? MARS_I8 : dt; break;
+  case ALL:
+    break;
+  case NUM:
+    ok = k != 'b';
+    break;
+  case NUMB:
+    l = k == 'b' ? MARS_I8 : dt;
+    break;
   case REAL:
     ok = k != 'c';
     l = k == 'b' ? MARS_I8 : dt;
     break;
-  case REALB: ok = k != 'c'; break;
-  case BITS: ok = k == 'b' || k == 'i' || k == 'u'; break;
+  case REALB:
+    ok = k != 'c';
+    break;
+  case BITS:
+    ok = k == 'b' || k == 'i' || k == 'u';
+    break;
   case INTS:
     ok = k == 'b' || k == 'i' || k == 'u';
     l = k == 'b' ? MARS_I8 : dt;
@@ -556,13 +503,17 @@ bool op_types(const std::string &name, mars_dtype dt, mars_dtype *loop, mars_dty
     ok = k != 'c';
     l = float_for(dt, false);
     break;
-  case FLC: l = float_for(dt, false); break;
-  case FLD: l = float_for(dt, true); break;
+  case FLC:
+    l = float_for(dt, false);
+    break;
+  case FLD:
+    l = float_for(dt, true);
+    break;
   }
   *loop = l;
-  *result = e.result == BOOL ? MARS_BOOL
-            : e.result == I32 ? MARS_I32
-            : e.result == U8  ? MARS_U8
+  *result = e.result == BOOL       ? MARS_BOOL
+            : e.result == I32      ? MARS_I32
+            : e.result == U8       ? MARS_U8
             : e.result == REALPART ? float_of(l)
                                    : l;
   return ok;
@@ -594,7 +545,8 @@ Expect eval_real(const Entry &e, mars_dtype loop, mars_dtype result, const Num *
     // computed in f32, then rounded once more
     x.bound.ulp = is_half(loop) ? 0.51 : row_ulp;
     x.bound.abs = e.abs_ulps * ulp_at(is_half(loop) ? MARS_F32 : loop, 1);
-    if (e.abs_ulps > 0 && is_half(loop)) x.bound.abs += 0.5L * ulp_at(loop, x.value.re);
+    if (e.abs_ulps > 0 && is_half(loop))
+      x.bound.abs += 0.5L * ulp_at(loop, x.value.re);
   }
   return x;
 }
@@ -605,9 +557,11 @@ Expect eval(const std::string &name, mars_dtype operand, const Num *args, double
   const Entry &e = table().at(name);
   mars_dtype loop, result;
   Expect x;
-  if (!op_types(name, operand, &loop, &result)) return x;
+  if (!op_types(name, operand, &loop, &result))
+    return x;
   Num a[3];
-  for (int i = 0; i < 3; i++) a[i] = (i == 0 && name == "where") ? cast(args[i], MARS_BOOL, loop) : cast(args[i], operand, loop);
+  for (int i = 0; i < 3; i++)
+    a[i] = (i == 0 && name == "where") ? cast(args[i], MARS_BOOL, loop) : cast(args[i], operand, loop);
   if (e.skip && e.skip(loop, a)) {
     x.skip = true;
     return x;
@@ -615,9 +569,12 @@ Expect eval(const std::string &name, mars_dtype operand, const Num *args, double
   char k = kind_of(loop);
   // of inexact complex functions only finite values are promised, not C's Annex G
   if (k == 'c' && row_ulp > 0)
-    for (const Num &n : a) x.skip = x.skip || !std::isfinite(n.re) || !std::isfinite(n.im);
-  if (x.skip) return x;
-  if (k == 'f') return eval_real(e, loop, result, a, row_ulp);
+    for (const Num &n : a)
+      x.skip = x.skip || !std::isfinite(n.re) || !std::isfinite(n.im);
+  if (x.skip)
+    return x;
+  if (k == 'f')
+    return eval_real(e, loop, result, a, row_ulp);
   if (k == 'c') {
     cplx r = e.complex(cplx(a[0].re, a[0].im), cplx(a[1].re, a[1].im), cplx(a[2].re, a[2].im));
     x.value = answer(result, r.real(), r.imag());

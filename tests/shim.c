@@ -1,15 +1,21 @@
 #include "tests/shim.h"
 #include "engine/session.h"
 
-void shim_fail_allocation(mars_session *s, int64_t n) { atomic_store(&s->mem.fail_at, n); }
+void shim_fail_allocation(mars_session *s, int64_t n) {
+  atomic_store(&s->mem.fail_at, n);
+}
 
-bool shim_allocation_failed(mars_session *s) { return atomic_load(&s->mem.fail_at) <= 0; }
+bool shim_allocation_failed(mars_session *s) {
+  return atomic_load(&s->mem.fail_at) <= 0;
+}
 
 void shim_fail_io(mars_session *s, int64_t read_at, int64_t write_at, int errnum) {
   s->store->ops->inject(s->store, read_at, write_at, errnum);
 }
 
-int64_t shim_live_allocations(mars_session *s) { return atomic_load(&s->mem.live); }
+int64_t shim_live_allocations(mars_session *s) {
+  return atomic_load(&s->mem.live);
+}
 
 size_t shim_live_nodes(mars_session *s) {
   size_t n;
