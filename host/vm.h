@@ -5,7 +5,7 @@
  *   vm_view.c     how a slot sees the tile: runs, gathers, scatters, pieces
  *   vm_run.c      launch: calls -> units -> blocks; the step loop
  *   vm_box.c      elementwise calls with turned operands
- *   vm_reduce.c   REDUCE and COMBINE: trees of accumulators
+ *   vm_reduce_shape.c, vm_reduce.c  REDUCE and COMBINE: trees of accumulators
  *   vm_scan.c     SCAN
  *
  * Layer: host. Threads: kernels are immutable; a prepared call is read by all workers; a mx_work belongs to one worker.
@@ -278,6 +278,7 @@ static inline int64_t mx_vm_block_points(const mx_prep *prep, int64_t p, int64_t
 /* vm_reduce.c */
 void mx_group_extents(const mx_kernel *kernel, const int64_t *shape, mx_rshape *out); /* ko, r, ki; the rest 0 */
 void mx_reduce_shape(const mx_kernel *kernel, const int64_t *shape, mx_rshape *out);
+int mx_reduce_levels(int64_t rows); /* of the tree over the leaves of so many rows; at least 1 */
 size_t mx_reduce_scratch(const mx_kernel *kernel, const mx_rshape *shape); /* bytes of the call's scratch */
 size_t mx_reduce_acc_bytes(const mx_prep *prep);                           /* bytes of a worker */
 void mx_reduce_begin(const mx_prep *prep);                                 /* before the units, on one thread */

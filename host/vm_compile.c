@@ -179,11 +179,12 @@ static void give_reg(compiler *c, int v, int s) {
 static void place(compiler *c, int s) {
   const mx_step *step = &c->k->steps[s];
   const int src[4] = {step->a, step->b, step->c, step->d};
+  bool in_place = step->kind == MX_S_CALL || step->kind == MX_S_FUSED;
   int v = step->dst, reuse = -1;
 
   if (v >= 0) {
-    for (int i = 0; i < 4 && reuse < 0; i++)
-      if ((step->kind == MX_S_CALL || step->kind == MX_S_FUSED) && dies_at(c, src[i], s) && c->regs[c->home[src[i]]].es == step->es) reuse = src[i];
+    for (int i = 0; i < 4 && in_place && reuse < 0; i++)
+      if (dies_at(c, src[i], s) && c->regs[c->home[src[i]]].es == step->es) reuse = src[i];
     c->shared[v] = step->kind != MX_S_LOAD || !c->k->keep_loads;
     c->home[v] = reuse >= 0 ? c->home[reuse] : c->shared[v] ? take_reg(c, step->es) : new_reg(c, step->es);
     if (reuse >= 0) c->shared[reuse] = false; /* handed on, not given back */
@@ -314,8 +315,8 @@ static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
   c->stored = mx_calloc(mem, cap, sizeof *c->stored);
   c->spread = mx_calloc(mem, cap, sizeof *c->spread);
   c->regs = mx_calloc(mem, cap, sizeof *c->regs);
-  if (!k->steps || !k->reg || !k->value_bytes || !k->fixed || !k->in_bytes || !k->gens || !k->outs || !k->direct || !k->reduce_slots ||
-      !c->dtype || !c->last || !c->constant || !c->home || !c->shared || !c->stored || !c->spread || !c->regs)
+  if (!k->steps || !k->reg || !k->value_bytes || !k->fixed || !k->in_bytes || !k->gens || !k->outs || !k->direct ||
+      !k->reduce_slots || !c->dtype || !c->last || !c->constant || !c->home || !c->shared || !c->stored || !c->spread || !c->regs)
     return mx_fail(err, MARS_E_MEMORY, "mars_run: no memory for a kernel of %d instructions", p->n_instrs);
   return MARS_OK;
 }

@@ -5,102 +5,22 @@
  * MX_LEAF_ROWS rows in order make a leaf, leaves join in a binary counter, splits in a balanced tree, and at the end
  * the `spread` copies of ki fold in halves. spread, leaves and splits depend on the tile's shape alone, and strips do
  * not change what a lane adds up: so neither threads nor the other reductions of a program change a bit.
+ * Exact kernels over single rows (counts, positions) need no tree: they have one lane ("flat").
  */
 #include "host/vm.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-enum {
-  ACC_BYTES = 256 << 10, /* a worker's accumulators and tree, unless the lanes of one row need more */
-  STATE_BYTES = 32 << 10, /* accumulators that each row reads and writes */
-  TEMP_POINTS = 512,
-  MAX_SPLITS = 256,
-  ENOUGH_UNITS = 64
-};
+enum { TEMP_POINTS = 512 };
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 
-/* ---- shape ---- */
-
-void mx_group_extents(const mx_kernel *k, const int64_t *shape, mx_rshape *g) {
-  int last = -1;
-
-  memset(g, 0, sizeof *g);
-  g->ko = g->r = g->ki = 1;
-  for (int d = 0; d < k->ndim; d++)
-    if (shape[d] > 1 && (k->mask >> d & 1)) last = d;
-  for (int d = 0; d < k->ndim; d++) {
-    if (k->mask >> d & 1)
-      g->r *= shape[d];
-    else if (d > last && last >= 0)
-      g->ki *= shape[d];
-    else
-      g->ko *= shape[d];
-  }
-}
-
-static int levels_of(int64_t rows) {
-  int levels = 1;
-
-  while ((int64_t)MX_LEAF_ROWS << levels <= rows) levels++;
-  return levels;
-}
-
 /* Short lanes: a block is a leaf, so that kernels see all of it at once. */
 static bool leaf_blocks(const mx_rshape *g) { return MX_LEAF_ROWS * g->lanes <= MX_LEAF_POINTS; }
-
-/* Long rows are cut into splits for parallelism, unless the kept elements give enough of it. */
-static void choose_splits(mx_rshape *g) {
-  int64_t par = g->ko * div_up(g->ki, 2048), splits = 1;
-
-  if (par < ENOUGH_UNITS) {
-    splits = min64(MAX_SPLITS / par, g->r * g->ki / MX_UNIT_POINTS);
-    if (g->spread == 1) splits = min64(splits, g->r / (4 * MX_LEAF_ROWS));
-  }
-  splits = max64(splits, 1);
-  g->split_rows = splits > 1 ? round_up(div_up(g->rows, splits), MX_LEAF_ROWS) : g->rows;
-  g->splits = div_up(g->rows, g->split_rows);
-}
-
-static void choose_lanes(const mx_kernel *k, mx_rshape *g) {
-  int64_t most;
-
-  if (g->spread > 1 || g->ki <= MX_LANES_MAX) {
-    g->lanes = g->spread * g->ki;
-    g->strips = 1;
-    return;
-  }
-  most = min64(ACC_BYTES / (levels_of(g->split_rows) + 1), STATE_BYTES) / k->lane_bytes;
-  most = max64(most, MX_LANES_MAX);
-  g->strips = div_up(g->ki, most);
-  g->lanes = min64(round_up(div_up(g->ki, g->strips), 64), g->ki);
-  g->strips = div_up(g->ki, g->lanes);
-}
-
-void mx_reduce_shape(const mx_kernel *k, const int64_t *shape, mx_rshape *g) {
-  int64_t group;
-
-  mx_group_extents(k, shape, g);
-  group = g->r * g->ki;
-  g->spread = g->splits = g->strips = 1;
-  g->kos = max64(1, MX_UNIT_POINTS / group);
-  if (group <= (g->ki == 1 ? MX_LEAF_POINTS : MX_LANES_MAX)) {
-    g->mode = g->ki == 1 ? MX_M_SHORT_ROWS : MX_M_SHORT_GROUPS;
-    g->lanes = MX_LANES_MAX;
-    g->rows = g->split_rows = g->r;
-  } else {
-    g->mode = MX_M_STREAM;
-    while (2 * g->spread * g->ki * MX_LEAF_ROWS <= MX_LEAF_POINTS && 2 * g->spread <= g->r) g->spread *= 2;
-    g->rows = div_up(g->r, g->spread);
-    choose_splits(g);
-    choose_lanes(k, g);
-  }
-  g->units = div_up(g->ko, g->kos) * g->splits * g->strips;
-}
 
 /* ---- memory ----
  * A state holds the accumulators of all reduced slots for `lanes` lanes. A worker has one in progress and one for each
@@ -139,7 +59,7 @@ size_t mx_reduce_acc_bytes(const mx_prep *prep) {
   size_t states = 1;
 
   if (g->mode == MX_M_SCAN) return (size_t)g->lanes * 16 + 64;
-  if (g->mode == MX_M_STREAM) states += (size_t)levels_of(g->split_rows);
+  if (g->mode == MX_M_STREAM) states += (size_t)mx_reduce_levels(g->split_rows);
   return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 +
          2 * parts_bytes(k->n_reduce) + (size_t)k->n_reduce * FLAT_BYTES + 64;
 }
@@ -568,7 +488,7 @@ static void stream_unit(mx_run *run, int64_t unit) {
     int64_t base = ko * g->r * g->ki;
     char *state;
 
-    set_up(run, width, levels_of(g->split_rows));
+    set_up(run, width, mx_reduce_levels(g->split_rows));
     if (g->strips > 1)
       feed_strip(run, base, row, end, c0, width);
     else
@@ -604,7 +524,7 @@ void mx_combine_prepare(mx_prep *prep) {
   g->units = prep->units = div_up(call->kept, MX_LANES_MAX);
   prep->total = call->kept;
   prep->work = (double)call->kept * call->n_partials;
-  prep->acc_bytes = (size_t)(levels_of((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
+  prep->acc_bytes = (size_t)(mx_reduce_levels((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
                         state_bytes(k, &call->slot, 1, g->lanes) +
                     TEMP_POINTS * 16 + 2 * parts_bytes(1) + FLAT_BYTES + 64;
 }
@@ -618,7 +538,7 @@ void mx_combine_unit(mx_run *run, int64_t unit) {
 
   run->slots = &call->slot;
   run->n_slots = 1;
-  set_up(run, n, levels_of((int64_t)call->n_partials * MX_LEAF_ROWS));
+  set_up(run, n, mx_reduce_levels((int64_t)call->n_partials * MX_LEAF_ROWS));
   slot_bytes(out, call->kept, &layout);
   for (int j = 0; j < call->n_partials; j++) {
     parts_of(run->parts, 0, run->cur, 0, part);

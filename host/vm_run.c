@@ -234,7 +234,8 @@ static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
     prep->shape.mode = MX_M_POINTS;
     /* costly kernels in smaller units; it does not matter to the results */
     prep->unit_points = MX_UNIT_POINTS;
-    while (prep->unit_points > 2 * MX_BLOCK_MAX && prep->unit_points * k->weight > 8 * MX_UNIT_POINTS) prep->unit_points /= 2;
+    while (prep->unit_points > 2 * MX_BLOCK_MAX && (double)prep->unit_points * k->weight > 8 * MX_UNIT_POINTS)
+      prep->unit_points /= 2;
     prep->units = (prep->total + prep->unit_points - 1) / prep->unit_points;
   }
 }

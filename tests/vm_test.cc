@@ -111,7 +111,10 @@ TEST(VmPoints, ArithmeticThatIsFused) {
     }
     for (int i = 0; i < 5; i++) {
       static const char *const names[] = {"add", "subtract", "multiply", "square"};
-      auto pick = [&] { return !values.empty() && rng() % 2 ? values[values.size() - 1 - rng() % std::min<size_t>(2, values.size())] : leaves[rng() % leaves.size()]; };
+      auto pick = [&] { // one of the last two results, or a leaf
+        if (values.empty() || rng() % 2) return leaves[rng() % leaves.size()];
+        return values[values.size() - 1 - rng() % std::min<size_t>(2, values.size())];
+      };
       std::string name = names[i < 4 ? rng() % 4 : rng() % 3];
       int a = pick(), b = pick();
       values.push_back(name == "square" ? p.op(name, a) : p.op(name, a, b));
