@@ -456,7 +456,7 @@ public:
   }
   ~SmallDisk() {
     if (mounted)
-      umount(path.c_str());
+      umount2(path.c_str(), MNT_DETACH); // the kernel may let go of spill files a moment later
   }
   std::string path;
   bool mounted;
