@@ -59,11 +59,11 @@ struct Maker {
   Rng rng;
   std::vector<Node> nodes;
   uint64_t streams = 0;
-  int64_t rows, cols;
+  int64_t rows, cols, limit; // most elements of a node
 
-  explicit Maker(uint64_t seed) : rng(seed) {
-    rows = rng.between(1, 23);
-    cols = rng.between(1, 61);
+  explicit Maker(uint64_t seed, bool large = false) : rng(seed), limit(large ? 100000 : 4000) {
+    rows = large ? rng.between(50, 150) : rng.between(1, 23);
+    cols = large ? rng.between(200, 400) : rng.between(1, 61);
     for (int i = 0; i < 3; i++)
       source();
     for (int64_t n = rng.between(5, 37); n > 0; n--)
@@ -110,8 +110,8 @@ struct Maker {
     }
   }
 
-  static bool broadcast_dims(const std::vector<int64_t> &a, const std::vector<int64_t> &b,
-                             std::vector<int64_t> *out) {
+  bool broadcast_dims(const std::vector<int64_t> &a, const std::vector<int64_t> &b,
+                      std::vector<int64_t> *out) {
     size_t n = std::max(a.size(), b.size());
     out->assign(n, 1);
     for (size_t k = 0; k < n; k++) {
@@ -120,7 +120,7 @@ struct Maker {
         return false;
       (*out)[n - 1 - k] = x == 1 ? y : x;
     }
-    return count_of(*out) <= 4000;
+    return count_of(*out) <= limit;
   }
 
   void elementwise() {
@@ -200,7 +200,7 @@ struct Maker {
         if (d == 1)
           d = rng.between(2, 5);
       to.insert(to.begin(), rng.between(1, 3));
-      if (count_of(to) <= 4000 && to.size() < 5)
+      if (count_of(to) <= limit && to.size() < 5)
         push(BROADCAST, from.dt, to, {k});
     }
     }
@@ -237,7 +237,7 @@ struct Maker {
       if ((int)d != axis && x[d] != y[d])
         b = a, y = x;
     x[(size_t)axis] += y[(size_t)axis];
-    if (count_of(x) > 4000)
+    if (count_of(x) > limit)
       return;
     push(CONCAT, oracle::promote(nodes[a].dt, nodes[b].dt), x, {a, b}).axis = axis;
   }
@@ -542,7 +542,8 @@ class RandomGraphs : public testing::TestWithParam<int> {};
 TEST_P(RandomGraphs, MatchTheNaiveEvaluator) {
   const char *only = std::getenv("MARS_TEST_SEED");
   for (int k = 0; k < (quick() ? 5 : 25); k++) {
-    uint64_t seed = only ? std::strtoull(only, nullptr, 10) : (uint64_t)GetParam() * 100 + (uint64_t)k;
+    uint64_t seed =
+        only ? std::strtoull(only, nullptr, 10) : seed_base() + (uint64_t)GetParam() * 100 + (uint64_t)k;
     Maker maker(seed);
     Rng rng(seed ^ 0x5555);
     std::vector<Config> configs = covering_configs(maker.cols);
@@ -561,6 +562,29 @@ TEST_P(RandomGraphs, MatchTheNaiveEvaluator) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(0, 12));
+
+// The same with nodes of which two or three fill the arena: results are spilled, dropped and made again.
+class LargeGraphs : public testing::TestWithParam<int> {};
+
+TEST_P(LargeGraphs, MatchTheNaiveEvaluatorOutOfCore) {
+  const char *only = std::getenv("MARS_TEST_SEED");
+  uint64_t seed = only ? std::strtoull(only, nullptr, 10) : seed_base() + 500 + (uint64_t)GetParam();
+  Maker maker(seed, true);
+  Rng rng(seed ^ 0x5555);
+  for (int c = 0; c < (quick() ? 1 : 4); c++) {
+    Config config;
+    config.budget = kMinimalBudget * (size_t)rng.between(1, 2);
+    config.chunk = c % 2 ? 0 : rng.between(900, 5000);
+    config.threads = 1 + c / 2;
+    config.fusion = c != 1;
+    Session s(config);
+    EXPECT_TRUE(check_graph(s, maker.nodes, rng, c > 1))
+        << "MARS_TEST_SEED=" << seed << ", " << name_of(config) << (c > 1 ? ", in two runs" : "")
+        << describe(maker.nodes);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, LargeGraphs, testing::Range(0, quick() ? 2 : 8));
 
 // A chain of 60 ops is one kernel, and deep chains neither recurse nor grow.
 TEST(Graphs, LongChains) {

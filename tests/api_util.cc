@@ -21,6 +21,11 @@ bool quick() {
   return q && *q && *q != '0';
 }
 
+uint64_t seed_base() {
+  const char *b = std::getenv("MARS_TEST_SEED_BASE");
+  return b ? std::strtoull(b, nullptr, 10) : 0;
+}
+
 std::string name_of(const Config &c) {
   std::string n = c.chunk ? "chunk" + std::to_string(c.chunk) : "chunkdefault";
   n += c.budget % MiB == 0 ? "_budget" + std::to_string(c.budget / MiB) + "M"

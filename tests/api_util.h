@@ -46,7 +46,8 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err);
 // Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values
 // occurs. row: elements of a row of the arrays at hand
 std::vector<Config> covering_configs(int64_t row);
-bool quick(); // MARS_TEST_QUICK=1
+bool quick();         // MARS_TEST_QUICK=1
+uint64_t seed_base(); // MARS_TEST_SEED_BASE=N: other seeds for the random tests, for long runs
 
 class Session {
 public:

@@ -381,7 +381,7 @@ class RandomViews : public testing::TestWithParam<int> {};
 TEST_P(RandomViews, AreWhatTheModelSays) {
   std::vector<Config> configs = covering_configs(6);
   for (int k = 0; k < (quick() ? 20 : 100); k++) {
-    uint64_t seed = (uint64_t)GetParam() * 1000 + (uint64_t)k;
+    uint64_t seed = seed_base() + (uint64_t)GetParam() * 1000 + (uint64_t)k;
     Rng rng(seed);
     const Config &config = configs[(size_t)rng.below((int64_t)configs.size())];
     mars_session *s = shared_session(config);
