@@ -194,8 +194,8 @@ static bool do_load(exec *x, const mx_step *s, int32_t number) {
     t->spill = true;
     t->io.kind = MX_IO_SPILL_READ;
     t->io.slot = &x->slots[x->slot_of[s->id]];
-    t->io.tag = t->io.slot->tag;
-    if (x->slot_busy[x->slot_of[s->id]] || !t->io.slot->dir) { /* its store has not ended */
+    if (!x->slot_busy[x->slot_of[s->id]] && t->io.slot->dir) t->io.tag = t->io.slot->tag; /* of this job or an earlier one */
+    else { /* its store has not ended: the slot is not filled in yet, the tag will be this chunk's */
       if (t->fence.after_store < number - 1) t->fence.after_store = number - 1;
     }
   } else {
