@@ -568,7 +568,10 @@ class LargeGraphs : public testing::TestWithParam<int> {};
 
 TEST_P(LargeGraphs, MatchTheNaiveEvaluatorOutOfCore) {
   const char *only = std::getenv("MARS_TEST_SEED");
-  uint64_t seed = only ? std::strtoull(only, nullptr, 10) : seed_base() + 500 + (uint64_t)GetParam();
+  const uint64_t found[] = {2501, 9600}; // loaded a chunk while it was still being spilled
+  uint64_t seed = only             ? std::strtoull(only, nullptr, 10)
+                  : GetParam() < 2 ? found[GetParam()]
+                                   : seed_base() + 500 + (uint64_t)GetParam();
   Maker maker(seed, true);
   Rng rng(seed ^ 0x5555);
   for (int c = 0; c < (quick() ? 1 : 4); c++) {
