@@ -68,7 +68,8 @@ TEST(OutOfCore, KeptResultIsSpilledAndReadBack) {
     mars_tensor *y = mars_add(mars_sqrt(mars_absolute(borrow(s, x))), mars_float(s, 1));
     mars_stats stats = run_outputs(s, {keep(y)});
     EXPECT_TRUE(mars_is_ready(y));
-    EXPECT_GT(stats.spill_written_bytes, x.bytes.size() / 2);
+    EXPECT_GT(stats.spill_written_bytes, 0u);
+    EXPECT_GE(stats.spill_written_bytes + config.budget, x.bytes.size()) << "what the arena does not hold";
     EXPECT_LE(stats.peak_arena_bytes, config.budget);
     EXPECT_TRUE(dir.list().empty()) << "spill files are unlinked as soon as they are open";
     Array whole = fetched(y);
