@@ -33,8 +33,38 @@ typedef struct mx_bind {
   const mx_piece *pieces;
 } mx_bind;
 
+/* Operations on matrices that routines are made of: engine/routines/tiles.def says what each does to its operands. */
+typedef enum mx_tile_op {
+#define TILE(id, name) MX_TILE_##id,
+#include "engine/routines/tiles.def"
+  MX_TILE_COUNT
+} mx_tile_op;
+
+/* Flags of tile operations. */
+enum {
+  MX_TF_FIRST = 1, MX_TF_NEGATE = 2, MX_TF_CONJ = 4, MX_TF_CONJ2 = 8, MX_TF_HERM = 16, MX_TF_MIRROR = 32, MX_TF_LOWER = 64,
+  MX_TF_UPPER = 128, MX_TF_UNIT = 256, MX_TF_TRANS = 512
+};
+
+/* A matrix operand: element (i, j) stands at base + (i * rs + j * cs) elements. */
+typedef struct mx_mat {
+  char *base;
+  int64_t rows, cols, rs, cs;
+} mx_mat;
+
+typedef struct mx_tile_call {
+  mx_tile_op op;
+  unsigned flags;
+  mars_dtype dtype;
+  int n;
+  const mx_mat *mat; /* [n] */
+  int64_t p[4];
+  const char *fn;    /* the routine's name for messages, "cholesky" */
+} mx_tile_call;
+
 typedef enum mx_call_kind {
   MX_CALL_PROGRAM, /* run the program over the tile */
+  MX_CALL_TILE,    /* one tile operation of a routine */
   MX_CALL_COMBINE  /* out[0] = partials merged in order (kernel = the program whose out slot `slot` made them) */
 } mx_call_kind;
 
@@ -54,6 +84,7 @@ typedef struct mx_call {
      in the register dtype; carry_in NULL at the start. */
   const char *carry_in;
   char *carry_out;
+  const mx_tile_call *tile; /* TILE */
   /* COMBINE */
   int slot;
   int64_t kept;

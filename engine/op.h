@@ -15,13 +15,15 @@ typedef enum mx_op {
 #define REDUCE(id, ...) MX_OP_##id,
 #define SCAN(id, ...) MX_OP_##id,
 #define RANDOM(id, ...) MX_OP_##id,
+#define ROUTINE(id, ...) MX_OP_##id,
 #define NODE(id, ...) MX_OP_##id,
 #include "engine/ops.def"
   MX_OP_COUNT
 } mx_op;
 
 typedef enum mx_op_kind {
-  MX_KIND_UNARY, MX_KIND_BINARY, MX_KIND_TERNARY, MX_KIND_REDUCE, MX_KIND_SCAN, MX_KIND_RANDOM, MX_KIND_NODE
+  MX_KIND_UNARY, MX_KIND_BINARY, MX_KIND_TERNARY, MX_KIND_REDUCE, MX_KIND_SCAN, MX_KIND_RANDOM, MX_KIND_ROUTINE,
+  MX_KIND_NODE
 } mx_op_kind;
 
 typedef enum mx_domain {

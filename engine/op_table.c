@@ -18,6 +18,8 @@ static const mx_op_row rows[MX_OP_COUNT] = {
   {ROW(name, doc, "scan", 1, ulp), #id, NULL, MX_KIND_SCAN, MX_DOM_##dom, MX_RES_##res, MX_ACC_NONE, 1},
 #define RANDOM(id, name, dom, cost, doc)                                                                     \
   {ROW(name, doc, "random", 0, 0), #id, NULL, MX_KIND_RANDOM, MX_DOM_##dom, MX_RES_SAME, MX_ACC_NONE, cost},
+#define ROUTINE(id, name, n_out, ulp, doc)                                                                    \
+  {ROW(name, doc, "routine", -1, ulp), #id, NULL, MX_KIND_ROUTINE, MX_DOM_NONE, MX_RES_NONE, MX_ACC_NONE, 1000},
 #define NODE(id, name, doc)                                                                                  \
   {ROW(name, doc, "node", -1, 0), #id, NULL, MX_KIND_NODE, MX_DOM_NONE, MX_RES_NONE, MX_ACC_NONE, 0},
 #include "engine/ops.def"

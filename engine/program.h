@@ -91,6 +91,7 @@ typedef struct mx_program {
   mx_random *gens;         /* [n_gen]; IOTA slots are unused entries with op = MX_OP_IOTA */
   mx_out_desc *outs;       /* [n_out] */
   mx_const *consts;        /* [n_consts] */
+  bool routine;            /* no program: its calls are tile operations */
   double cost;             /* sum of op costs per element */
 } mx_program;
 

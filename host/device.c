@@ -1,4 +1,5 @@
 /* The host as a device: the vtable of engine/device.h, creation and info of engine/session.h. */
+#include "host/routines/blas.h"
 #include "host/vm.h"
 
 #include "engine/session.h"
@@ -14,7 +15,12 @@ static const char *host_name(mx_device *dev) {
 
 static mars_status host_kernel_create(mx_device *dev, const mx_program *prog, mx_kernel **out, mars_error *err) {
   mx_host *host = (mx_host *)dev;
+  mars_status st = prog->routine ? mx_blas_open(NULL, err) : MARS_OK;
 
+  if (st != MARS_OK) {
+    *out = NULL;
+    return st;
+  }
   return mx_vm_compile(host->mem, &host->isa, prog, out, err);
 }
 

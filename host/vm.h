@@ -167,7 +167,8 @@ typedef enum mx_mode {
   MX_M_SHORT_GROUPS, /* reduced x inner kept fits a block: whole groups in a block */
   MX_M_STREAM,       /* lanes over (several rows of) inner kept, a tree over the rows */
   MX_M_SCAN,
-  MX_M_COMBINE
+  MX_M_COMBINE,
+  MX_M_TILE
 } mx_mode;
 
 /* Shape of a reduction or scan: [ko][r][ki]. Depends on the tile's shape and the kernel alone. */
@@ -226,6 +227,9 @@ typedef struct mx_host {
   mx_window *views;
   struct mx_piece_unit *pieces;
   int64_t cap_preps, cap_views, cap_pieces;
+  atomic_bool tile_failed;      /* in the launch that runs */
+  mars_status tile_status;      /* of the first that failed */
+  mars_error tile_error;
 } mx_host;
 
 enum { MX_TREE_LEVELS = 48 };

@@ -1,4 +1,5 @@
 /* Calls to units to blocks, and the step loop. Contract: host/vm.h. */
+#include "host/routines/tile.h"
 #include "host/vm.h"
 
 #include "engine/status.h"
@@ -206,13 +207,20 @@ static void choose_blocks(mx_prep *prep, int64_t row) {
   if (prep->step > block) prep->step = block;
 }
 
-static void prepare(mx_prep *prep, const mx_call *call, mx_window *views) {
+/* threads: how many this call should make work for. */
+static void prepare(mx_prep *prep, const mx_call *call, mx_window *views, int threads) {
   const mx_kernel *k = call->kernel;
   int order[MARS_MAX_DIMS], nd;
 
   prep->call = call;
   prep->kernel = k;
   prep->acc_bytes = 0;
+  if (call->kind == MX_CALL_TILE) {
+    prep->shape.mode = MX_M_TILE;
+    prep->units = mx_tile_units(call->tile, threads);
+    prep->work = MX_SERIAL_WORK; /* worth a second thread, if there are units for it */
+    return;
+  }
   if (call->kind == MX_CALL_COMBINE) {
     mx_combine_prepare(prep);
     return;
@@ -284,6 +292,20 @@ typedef struct launch {
   int n;
 } launch;
 
+static void run_tile(mx_host *host, const mx_prep *prep, int64_t unit) {
+  static _Thread_local bool serial; /* a team of one is no parallel region to OpenBLAS */
+  mars_error err = {0};
+  mars_status st;
+
+  if (!serial) mx_blas_threads(1);
+  serial = true;
+  st = mx_tile_run(prep->call->tile, prep->call->scratch, unit, prep->units, &err);
+
+  if (st == MARS_OK || atomic_exchange(&host->tile_failed, true)) return;
+  host->tile_status = st; /* read after the join */
+  host->tile_error = err;
+}
+
 static void run_units(mx_host *host, const mx_prep *prep, mx_work *work, int64_t begin, int64_t end) {
   const mx_kernel *k = prep->kernel;
   mx_run run = {.host = host, .prep = prep, .kernel = k, .call = prep->call, .work = work};
@@ -293,6 +315,10 @@ static void run_units(mx_host *host, const mx_prep *prep, mx_work *work, int64_t
   run.out = run.gen + k->n_gen;
   run.slots = k->reduce_slots;
   run.n_slots = k->n_reduce;
+  if (prep->shape.mode == MX_M_TILE) {
+    for (int64_t u = begin; u < end; u++) run_tile(host, prep, u);
+    return;
+  }
   if (work->kernel != k->id) enter(work, k);
   for (int64_t u = begin; u < end; u++)
     switch (prep->shape.mode) {
@@ -371,7 +397,7 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mar
   int64_t units = 0, views = 0;
   size_t bytes = 0;
   double work = 0;
-  bool parallel;
+  bool parallel, tiles = false;
 
   MX_TRY(mx_vm_gather_pieces(host, calls, n, err));
   for (int i = 0; i < n; i++) {
@@ -379,7 +405,8 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mar
     size_t need;
 
     prep->view0 = views;
-    prepare(prep, calls[i], host->views + views);
+    tiles |= calls[i]->kind == MX_CALL_TILE;
+    prepare(prep, calls[i], host->views + views, n >= 4 * mx_pool_threads(host->pool) ? 1 : mx_pool_threads(host->pool));
     views += slots_of(prep->kernel);
     prep->first_unit = units;
     units += prep->units;
@@ -389,10 +416,15 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mar
   }
   parallel = units > 1 && work >= MX_SERIAL_WORK && mx_pool_threads(host->pool) > 1;
   MX_TRY(reserve_work(host, parallel ? mx_pool_threads(host->pool) : 1, bytes, err));
+  atomic_store_explicit(&host->tile_failed, false, memory_order_relaxed);
   if (parallel)
-    mx_parallel_for(host->pool, units, 0, run_range, &l);
+    mx_parallel_for(host->pool, units, tiles ? 1 : 0, run_range, &l);
   else
     run_range(&l, 0, 0, units);
+  if (atomic_load_explicit(&host->tile_failed, memory_order_relaxed)) {
+    if (err != NULL) *err = host->tile_error;
+    st = host->tile_status;
+  }
 
 done:
   return st;

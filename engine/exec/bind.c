@@ -157,6 +157,28 @@ static mx_call *bind_combine(const mx_binder *b, const mx_ptask *t, mx_call *cal
   return call;
 }
 
+static mx_call *bind_tile(const mx_binder *b, const mx_ptask *t, mx_call *call, int64_t scratch, mx_pool *pool) {
+  const mx_plan *p = b->plan;
+  const mx_rtask *r = &p->rtasks.at[t->tile];
+  const mx_pkernel *k = &p->kernels.at[t->kernel];
+  int n = r[1].first_arg - r->first_arg;
+  mx_tile_call *tile = mx_pool_alloc(pool, sizeof *tile);
+  mx_mat *mat = mx_pool_alloc(pool, (size_t)n * sizeof *mat + 1);
+  if (!tile || !mat) return NULL;
+  for (int i = 0; i < n; i++) {
+    const mx_rarg *a = &p->rargs.at[r->first_arg + i];
+    char *base = a->memory >= 0 ? p->values.at[a->memory].data : chunk_data(b, a->chunk);
+    mat[i] = (mx_mat){base + a->offset, a->rows, a->cols, a->rs, a->cs};
+  }
+  *tile = (mx_tile_call){.op = (mx_tile_op)r->op, .flags = r->flags, .dtype = k->node->dtype, .n = n, .mat = mat,
+                         .fn = mx_op_row_of(k->node->op)->info.name};
+  memcpy(tile->p, r->p, sizeof tile->p);
+  call->kind = MX_CALL_TILE;
+  call->tile = tile;
+  if (scratch >= 0) call->scratch = b->base + scratch;
+  return call;
+}
+
 mx_call *mx_bind_call(const mx_binder *b, int32_t task, int64_t scratch, mx_pool *pool) {
   const mx_plan *p = b->plan;
   const mx_ptask *t = &p->tasks.at[task];
@@ -166,6 +188,7 @@ mx_call *mx_bind_call(const mx_binder *b, int32_t task, int64_t scratch, mx_pool
   if (!call) return NULL;
   call->kernel = b->kernels[t->kernel];
   call->ndim = nd;
+  if (k->routine) return bind_tile(b, t, call, scratch, pool);
   if (t->tile < 0) return bind_combine(b, t, call, pool);
   mx_bind *binds = mx_pool_alloc(pool, (size_t)(n_in + n_gen + n_out) * sizeof *binds);
   int64_t *dims = mx_pool_alloc(pool, (size_t)((2 + n_in + n_out) * nd + 1) * sizeof *dims);

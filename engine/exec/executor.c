@@ -316,6 +316,7 @@ static void batch_ended(exec *x, mx_batch *b) {
 
 static int64_t call_points(const mx_call *c) {
   if (c->kind == MX_CALL_COMBINE) return c->kept * c->n_partials;
+  if (c->kind == MX_CALL_TILE) return BATCH_POINTS / 32; /* large ones: up to 32 side by side */
   int64_t n = 1;
   for (int d = 0; d < c->ndim; d++) n *= c->shape[d];
   return n;

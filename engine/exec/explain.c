@@ -2,6 +2,7 @@
  * A plan in words, and as a graph for Graphviz.
  */
 #include "engine/exec/actor.h"
+#include "engine/routine.h"
 #include "engine/sim/sim.h"
 
 #include <stdarg.h>
@@ -67,8 +68,37 @@ static void say_value(text *t, const mx_plan *p, int64_t i) {
   say(t, "\n");
 }
 
+static void say_routine(text *t, const mx_plan *p, int64_t i) {
+  static const char *const op[] = {
+#define TILE(id, name) #name,
+#include "engine/routines/tiles.def"
+  };
+  const mx_pkernel *k = &p->kernels.at[i];
+  int64_t count[MX_TILE_COUNT] = {0}, n = 0;
+  double flops = 0;
+  for (int64_t j = k->first_task; j < p->n_tasks && p->tasks.at[j].kernel == i; j++, n++) {
+    const mx_rtask *r = &p->rtasks.at[p->tasks.at[j].tile];
+    count[r->op]++;
+    flops += r->flops;
+  }
+  say(t, "  k%lld routine %s%s, %lld tasks, %.3g flops\n    reads", (long long)i, mx_op_row_of(k->node->op)->info.name,
+      k->node->op == MX_OP_MATMUL && (k->node->attr.routine.flags & MX_RF_SYMMETRIC) ? " of a symmetric product" : "", (long long)n, flops);
+  for (int s = 0; s < k->n_slots; s++) say(t, " v%d", k->slot[s].value);
+  say(t, "; makes");
+  for (int o = 0; o < 4; o++)
+    if (k->result[o] >= 0) say(t, " v%d", k->result[o]);
+  say(t, "\n     ");
+  for (int o = 0; o < MX_TILE_COUNT; o++)
+    if (count[o]) say(t, " %lld x %s", (long long)count[o], op[o]);
+  say(t, "\n");
+}
+
 static void say_kernel(text *t, const mx_plan *p, int64_t i) {
   const mx_pkernel *k = &p->kernels.at[i];
+  if (k->routine) {
+    say_routine(t, p, i);
+    return;
+  }
   mars_shape space = {.ndim = k->prog.ndim};
   memcpy(space.dims, k->prog.space, sizeof space.dims);
   char buf[MX_SHAPE_TEXT];

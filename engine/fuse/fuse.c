@@ -6,6 +6,7 @@
  * reads it, which inside one kernel costs nothing.
  */
 #include "engine/fuse/fuse.h"
+#include "engine/routine.h"
 
 #include <string.h>
 
@@ -102,12 +103,17 @@ static void analyse_node(mx_fuser *f, mx_finfo *fi) {
       while (base->op == MX_OP_VIEW && !mx_node_is_leaf(base) && !mx_finfo_of(f, base)->hard) base = base->operand[0];
       if (!mx_node_is_leaf(base)) mx_finfo_of(f, on->size * 2 < base->size ? on : base)->hard = true;
     }
+    if (kind == MX_KIND_ROUTINE) { /* routines read stored values, through views */
+      mx_node *base = on;
+      while (base->op == MX_OP_VIEW && !mx_node_is_leaf(base) && !mx_finfo_of(f, base)->hard) base = base->operand[0];
+      if (!mx_node_is_leaf(base) && base->op != MX_OP_CONCAT) mx_finfo_of(f, base)->hard = true;
+    }
     if (!po->hard) {
       fi->cost += po->cost;
       if (po->depth + 1 > fi->depth) fi->depth = po->depth + 1;
     }
   }
-  if (kind == MX_KIND_REDUCE || kind == MX_KIND_SCAN || fi->force) fi->hard = true;
+  if (kind == MX_KIND_REDUCE || kind == MX_KIND_SCAN || kind == MX_KIND_ROUTINE || fi->force) fi->hard = true;
   if (f->plan->machine->no_fusion && n->op != MX_OP_VIEW && n->op != MX_OP_RESHAPE && n->op != MX_OP_CONST &&
       n->op != MX_OP_CONCAT)
     fi->hard = true;
@@ -197,6 +203,23 @@ static int32_t leaf_value(mx_fuser *f, mx_node *node) {
   return i;
 }
 
+mx_node *mx_fuse_base(const mx_fuser *f, mx_node *node, mx_view *view) {
+  memset(view, 0, sizeof *view);
+  for (int d = 0; d < node->shape.ndim; d++) view->axis[d] = (int8_t)d, view->step[d] = 1;
+  while (mx_finfo_of(f, node)->value < 0 && node->op == MX_OP_VIEW) { /* view := what node->operand[0] is seen through */
+    mx_view next = {0};
+    for (int d = 0; d < node->operand[0]->shape.ndim; d++) {
+      int e = node->attr.view.axis[d];
+      next.start[d] = node->attr.view.start[d] + (e < 0 ? 0 : node->attr.view.step[d] * view->start[e]);
+      next.axis[d] = e < 0 ? -1 : view->axis[e];
+      next.step[d] = e < 0 ? 0 : node->attr.view.step[d] * view->step[e];
+    }
+    *view = next;
+    node = node->operand[0];
+  }
+  return node;
+}
+
 static mars_status concat_value(mx_fuser *f, mx_finfo *fi) {
   mx_plan *plan = f->plan;
   mx_node *n = fi->node;
@@ -206,21 +229,10 @@ static mars_status concat_value(mx_fuser *f, mx_finfo *fi) {
   int64_t at = 0;
   for (int o = 0; o < n->n_operands; o++) {
     mx_node *on = n->operand[o];
-    mx_view view = {0};
-    for (int d = 0; d < on->shape.ndim; d++) view.axis[d] = (int8_t)d, view.step[d] = 1;
+    mx_view view;
     joins[o] = (mx_pjoin){.start = at, .extent = on->shape.dims[n->attr.axis]};
     at += joins[o].extent;
-    while (mx_finfo_of(f, on)->value < 0 && on->op == MX_OP_VIEW) { /* view := what on->operand[0] is seen through */
-      mx_view next = {0};
-      for (int d = 0; d < on->operand[0]->shape.ndim; d++) {
-        int e = on->attr.view.axis[d];
-        next.start[d] = on->attr.view.start[d] + (e < 0 ? 0 : on->attr.view.step[d] * view.start[e]);
-        next.axis[d] = e < 0 ? -1 : view.axis[e];
-        next.step[d] = e < 0 ? 0 : on->attr.view.step[d] * view.step[e];
-      }
-      view = next;
-      on = on->operand[0];
-    }
+    on = mx_fuse_base(f, on, &view);
     joins[o].view = view;
     joins[o].value = mx_finfo_of(f, on)->value;
   }
@@ -250,6 +262,8 @@ static bool hard_root(mx_fuser *f, mx_finfo *fi) {
   } else if (kind == MX_KIND_SCAN) {
     r.kind = MX_ROOT_SCAN;
     r.mask = 1u << n->attr.axis;
+  } else if (kind == MX_KIND_ROUTINE) {
+    r.kind = MX_ROOT_ROUTINE;
   }
   return push_root(f, r);
 }
@@ -282,6 +296,12 @@ static mars_status make_values(mx_fuser *f) {
   return MARS_OK;
 }
 
+/* Routines leave results in chunks as they need them; only products go straight to where they are wanted. */
+static bool needs_copy(const mx_node *n) {
+  if (mx_op_row_of(n->op)->kind != MX_KIND_ROUTINE) return false;
+  return n->op != MX_OP_MATMUL || (n->attr.routine.flags & MX_RF_SYMMETRIC);
+}
+
 /* Give each wanted output a value, and a root where the node does not already have one that serves. */
 static mars_status make_outputs(mx_fuser *f) {
   mx_plan *plan = f->plan;
@@ -292,7 +312,7 @@ static mars_status make_outputs(mx_fuser *f) {
     bool leaf = mx_node_is_leaf(n);
     int32_t i = -1;
     bool own = fi->hard && !leaf && plan->values.at[fi->value].output < 0 && plan->values.at[fi->value].dtype == n->dtype &&
-               !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
+               !needs_copy(n) && !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
     if (leaf && want->sink == MARS_SINK_KEEP) continue;
     if (own) i = fi->value;
     else {
@@ -334,6 +354,7 @@ static bool same_space(const mx_root *a, const mx_root *b) {
 
 static bool may_share(const mx_fuser *f, const mx_root *a, const mx_root *b) {
   if (f->plan->machine->no_fusion || a->kind == MX_ROOT_SCAN || b->kind == MX_ROOT_SCAN) return false;
+  if (a->kind == MX_ROOT_ROUTINE || b->kind == MX_ROOT_ROUTINE) return false;
   if (a->level != b->level || !same_space(a, b)) return false;
   return !a->mask || !b->mask || a->mask == b->mask;
 }
@@ -374,6 +395,20 @@ done:
   return st;
 }
 
+/* An earlier root that is another result of the same routine on the same operands, -1. */
+static int same_routine(const mx_fuser *f, int64_t i) {
+  const mx_node *n = f->roots.at[i].node;
+  for (int64_t k = 0; k < i; k++) {
+    const mx_node *o = f->roots.at[k].node;
+    mx_routine_attr a = n->attr.routine, b;
+    if (f->roots.at[k].kind != MX_ROOT_ROUTINE || o->op != n->op || o->n_operands != n->n_operands) continue;
+    b = o->attr.routine;
+    if (a.flags != b.flags || a.p[0] != b.p[0] || a.p[1] != b.p[1]) continue;
+    if (!memcmp(o->operand, n->operand, (size_t)n->n_operands * sizeof *n->operand)) return f->roots.at[k].group;
+  }
+  return -1;
+}
+
 /* Every root gets a group; groups that share are merged through `alias`. */
 static mars_status make_groups(mx_fuser *f, int32_t *alias, int32_t *members, int *n_groups) {
   int32_t *group_root = mx_calloc(f->plan->mem, (size_t)f->roots.n + 1, sizeof *group_root);
@@ -383,6 +418,11 @@ static mars_status make_groups(mx_fuser *f, int32_t *alias, int32_t *members, in
     int found;
     group_root[i] = (int32_t)i;
     alias[i] = (int32_t)i;
+    if (f->roots.at[i].kind == MX_ROOT_ROUTINE) {
+      found = same_routine(f, i);
+      f->roots.at[i].group = alias[i] = found >= 0 ? found : (int32_t)i;
+      continue;
+    }
     st = find_group(f, &f->roots.at[i], (int)i, group_root, &found);
     if (found >= 0) {
       int g = alias[found];
@@ -422,7 +462,8 @@ static mars_status attempt(mx_fuser *f, mars_error *err) {
   if (!alias || !members) MX_TRY(MARS_E_MEMORY);
   MX_TRY(make_groups(f, alias, members, &n_groups));
   for (int g = 0; g < n_groups && !f->again; g++)
-    if (f->roots.at[g].group == g) MX_TRY(mx_fuse_build(f, g, f->roots.at[g].level, err));
+    if (f->roots.at[g].group == g)
+      MX_TRY((f->roots.at[g].kind == MX_ROOT_ROUTINE ? mx_fuse_routine : mx_fuse_build)(f, g, f->roots.at[g].level, err));
 done:
   mx_free(plan->mem, alias);
   mx_free(plan->mem, members);

@@ -3,6 +3,7 @@
  *
  * fuse.c   which nodes become values of their own, which roots share a kernel
  * build.c  the program of one kernel
+ * routine.c  the kernel of a routine
  */
 #ifndef MX_FUSE_H
 #define MX_FUSE_H
@@ -22,7 +23,7 @@ typedef struct mx_finfo {
   double cost;    /* per element, down to the next values */
 } mx_finfo;
 
-typedef enum mx_root_kind { MX_ROOT_STORE, MX_ROOT_REDUCE, MX_ROOT_SCAN } mx_root_kind;
+typedef enum mx_root_kind { MX_ROOT_STORE, MX_ROOT_REDUCE, MX_ROOT_SCAN, MX_ROOT_ROUTINE } mx_root_kind;
 
 /* Something that a kernel must produce. */
 typedef struct mx_root {
@@ -51,5 +52,10 @@ static inline bool mx_node_is_leaf(const mx_node *node) { return node->value || 
 /* Program and slots of the kernel made of the roots with number `group` in f->roots. Sets f->again instead when it would
    become too long. */
 mars_status mx_fuse_build(mx_fuser *f, int group, int level, mars_error *err);
+
+/* Kernel of the routine results with number `group` in f->roots. */
+mars_status mx_fuse_routine(mx_fuser *f, int group, int level, mars_error *err);
+/* Follows VIEW nodes from `node` down to a value (or what is no VIEW): that node, and how it is seen from there. */
+mx_node *mx_fuse_base(const mx_fuser *f, mx_node *node, mx_view *view);
 
 #endif

@@ -385,6 +385,16 @@ mx_node *mx_build_scan(mx_build *b, mx_op op, mx_node *node, int axis) {
   return finish(b, &proto, &node, 1);
 }
 
+mx_node *mx_build_routine(mx_build *b, mx_op op, mx_node *const *operand, int n, mars_dtype dt, const mars_shape *shape, int which,
+                          uint32_t flags, int64_t p0, int64_t p1) {
+  mx_node proto;
+
+  if (b->st != MARS_OK) return NULL;
+  proto_init(&proto, op, dt, shape);
+  proto.attr.routine = (mx_routine_attr){.which = which, .flags = flags, .p = {p0, p1}};
+  return finish(b, &proto, operand, n);
+}
+
 mx_node *mx_build_concat(mx_build *b, mx_node *const *operand, int n, const mars_shape *shape, int axis) {
   mx_node proto;
 

@@ -73,6 +73,14 @@ mx_node *mx_build_row(mx_build *b, mx_op op, mars_dtype loop, mx_node *const *op
 /* mask not 0, operand not empty */
 mx_node *mx_build_reduce(mx_build *b, mx_op op, mx_node *node, uint32_t mask, double ddof);
 mx_node *mx_build_scan(mx_build *b, mx_op op, mx_node *node, int axis);
+/* Result `which` of a routine, of this dtype and shape; operands not empty. */
+mx_node *mx_build_routine(mx_build *b, mx_op op, mx_node *const *operand, int n, mars_dtype dt, const mars_shape *shape, int which,
+                          uint32_t flags, int64_t p0, int64_t p1);
+/* Matrix product of operands of one dtype with NumPy's matmul rules for two or more axes (batches broadcast, empty ones give
+   zeros); finds conjugates and symmetry (linalg.c). */
+mx_node *mx_build_matmul(mx_build *b, mx_node *x, mx_node *y);
+/* The last two axes exchanged; with conj also conjugated. */
+mx_node *mx_build_matrix_transpose(mx_build *b, mx_node *x, bool conj);
 /* n >= 2 operands of one dtype, none empty */
 mx_node *mx_build_concat(mx_build *b, mx_node *const *operand, int n, const mars_shape *shape, int axis);
 

@@ -22,6 +22,7 @@ static size_t attr_bytes(const mx_node *node) {
   case MX_KIND_REDUCE: return sizeof node->attr.reduce;
   case MX_KIND_SCAN: return sizeof node->attr.axis;
   case MX_KIND_RANDOM: return sizeof node->attr.random;
+  case MX_KIND_ROUTINE: return sizeof node->attr.routine;
   case MX_KIND_NODE: return sizeof node->attr;
   default: return 0;
   }

@@ -38,6 +38,13 @@ typedef struct mx_reduce_attr {
   double ddof;
 } mx_reduce_attr;
 
+/* ROUTINE nodes: one node for each result that somebody wants; those that differ in `which` alone become one kernel. */
+typedef struct mx_routine_attr {
+  int32_t which;  /* number of the result */
+  uint32_t flags; /* the routine's own; engine/routine.h */
+  int64_t p[2];
+} mx_routine_attr;
+
 struct mx_node {
   mx_op op;
   mars_dtype dtype;   /* of the values, halves included */
@@ -53,6 +60,7 @@ struct mx_node {
     mx_random random;   /* RANDOM rows; halves: dtype f32 under a CAST */
     mx_view view;
     mx_reduce_attr reduce;
+    mx_routine_attr routine;
   } attr;
   bool pure;            /* hash-consed: equal nodes are one */
   uint64_t hash;

@@ -14,6 +14,8 @@ void mx_plan_destroy(mx_plan *plan) {
   mx_vec_free(mem, &plan->tasks);
   mx_vec_free(mem, &plan->ins);
   mx_vec_free(mem, &plan->outs);
+  mx_vec_free(mem, &plan->rtasks);
+  mx_vec_free(mem, &plan->rargs);
   mx_vec_free(mem, &plan->order);
   mx_vec_free(mem, &plan->steps);
   mx_free(mem, plan->final_offset);
@@ -37,12 +39,13 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   mx_plan *plan = mx_alloc(input->mem, sizeof *plan);
   *out = NULL;
   if (!plan) return MX_NOMEM(err, input->fn);
-  *plan = (mx_plan){.mem = input->mem, .machine = input->machine, .store_ops = input->store_ops, .fn = input->fn};
+  *plan = (mx_plan){.mem = input->mem, .machine = input->machine, .store_ops = input->store_ops, .fn = input->fn,
+                    .exact = input->exact};
   mx_pool_init(&plan->pool, input->mem);
   MX_TRY(mx_fuse(plan, input, err));
   if (ready) MX_TRY(ready(ctx, plan, err));
   mx_tile_choose(plan);
-  for (;;) {
+  for (;; plan->attempt++) {
     st = lay_out(plan, scratch, ctx, err);
     bool fixed = plan->machine->chunk_elements > 0;
     if (st != MARS_E_BUDGET || fixed || plan->chunk_elements <= SMALLEST_CHUNK) break;

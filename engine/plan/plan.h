@@ -54,6 +54,7 @@ typedef struct mx_pvalue {
   bool keep;       /* stays after the run */
   int output;      /* index of the wanted output that it fills, -1 */
   mx_sink *sink;   /* npy file to write, or NULL */
+  bool mirror;     /* symmetric in its last two axes: chunks above the diagonal do not exist, those below are read instead */
   char *data;      /* MEMORY */
   int64_t stride[MARS_MAX_DIMS];
   mx_grid grid;
@@ -76,8 +77,10 @@ typedef struct mx_pout {
 
 enum { MX_MAX_OUTS = 60, MX_MAX_INSTRS = 1024 };
 
+struct mx_routine;
+
 typedef struct mx_pkernel {
-  mx_program prog;
+  mx_program prog;   /* of a routine: empty */
   int level;
   bool scan;
   int scan_axis;
@@ -90,6 +93,14 @@ typedef struct mx_pkernel {
   int32_t first_task;
   int32_t carry_first; /* scan: chunks of the carries, one per tile */
   bool big;          /* its streams are larger than the caches */
+  /* routines (engine/routine.h) */
+  const struct mx_routine *routine; /* NULL: a program */
+  mx_node *node;     /* one of the nodes: op, dtype, attributes */
+  int n_slots, n_results;
+  mx_pslot *slot;    /* [n_slots] operands */
+  int32_t result[4]; /* plan value of each result, -1: not wanted */
+  int64_t edge;      /* rows and columns of a tile, or what the routine takes it for */
+  void *own;         /* the routine's, from the plan's pool */
 } mx_pkernel;
 
 /* ---- chunk tasks -------------------------------------------------------------------------------- */
@@ -103,11 +114,31 @@ typedef struct mx_ptask {
 } mx_ptask;
 #define MX_COMBINE_FINAL INT32_MIN
 
+/* An operand of a tile operation: a matrix inside a chunk, or inside caller memory. */
+typedef struct mx_rarg {
+  int32_t chunk;  /* that it is read from or written to; -1: caller memory that is only read */
+  int32_t memory; /* plan value in caller memory, -1: the chunk is in the arena */
+  int64_t offset; /* bytes from the chunk's data, or from the first element of caller memory */
+  int64_t rows, cols, rs, cs; /* strides in elements */
+} mx_rarg;
+
+/* A task of a routine: ptask.tile is its number here. */
+typedef struct mx_rtask {
+  uint16_t op, flags;
+  bool chained;      /* runs after the task before it */
+  int32_t gate;      /* what this and the next gate - 1 tasks read from outside is made before it */
+  int32_t first_arg; /* into rargs; the next one's first_arg ends it */
+  int64_t p[4];
+  int64_t scratch_bytes;
+  double flops;
+} mx_rtask;
+
 typedef struct mx_pchunk {
   int32_t value;    /* plan value; -1: an accumulator or carry */
   int32_t index;    /* chunk number in the value; accumulators and carries: kept elements */
   int32_t producer; /* task, -1: exists */
   uint32_t phase;
+  int32_t takes;    /* the chunk whose memory and contents it takes over when it is made (an update in place), -1 */
   int64_t bytes;    /* data; 0 for MEMORY */
 } mx_pchunk;
 
@@ -124,7 +155,10 @@ typedef enum mx_step_kind {
 } mx_step_kind;
 
 /* FREE flags */
-enum { MX_FREE_DEAD = 1 /* nobody needs the chunk again: its spill slot goes too */ };
+enum {
+  MX_FREE_DEAD = 1, /* nobody needs the chunk again: its spill slot goes too */
+  MX_FREE_TAKEN = 2 /* the next step gives its memory, as it is, to the chunk that takes it over */
+};
 
 typedef enum mx_tier { MX_TIER_DEVICE, MX_TIER_FILE, MX_TIER_SPILL, MX_TIER_MEMORY } mx_tier;
 
@@ -158,6 +192,8 @@ typedef struct mx_plan {
   const char *fn; /* public function for messages */
   int64_t chunk_elements;
   bool square; /* grids balance the last two axes: something is read across */
+  int attempt; /* plans that did not fit before this one */
+  bool exact;  /* routines take no method that rests on a good condition: the run before this one found it bad */
 
   MX_VEC(mx_pvalue) values;
   MX_VEC(mx_pkernel) kernels;
@@ -165,6 +201,8 @@ typedef struct mx_plan {
   MX_VEC(mx_ptask) tasks; /* one more than there are, as end mark */
   MX_VEC(int32_t) ins;
   MX_VEC(int32_t) outs;
+  MX_VEC(mx_rtask) rtasks; /* one more than there are, as end mark */
+  MX_VEC(mx_rarg) rargs;
   MX_VEC(int32_t) order;  /* tasks in execution order */
   MX_VEC(mx_step) steps;
   int64_t n_tasks;
@@ -182,6 +220,7 @@ typedef struct mx_plan_input {
   const char *fn;
   const mx_want *wants;
   size_t n_wants;
+  bool exact;            /* as in mx_plan */
   mx_value *const *kept; /* values that the session holds in arena and spill store */
   size_t n_kept;
 } mx_plan_input;

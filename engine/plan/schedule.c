@@ -20,7 +20,8 @@ enum {
 #define SPILL_NS_PER_BYTE 1.17 /* written at 2.2, read at 1.4 GB/s */
 #define OP_NS 0.15             /* an addition on a block in cache */
 
-enum { RESIDENT = 1, CLEAN = 2, SPILLED = 4, DROPPED = 8, MADE = 16, KEEP = 32, AHEAD = 64 /* spilled ahead */, EARLY = 128 /* loaded ahead */ };
+enum { RESIDENT = 1, CLEAN = 2, SPILLED = 4, DROPPED = 8, MADE = 16, KEEP = 32, AHEAD = 64 /* spilled ahead */, EARLY = 128 /* loaded ahead */,
+       TAKEN = 256 /* its last reader updates it in place */ };
 
 typedef struct state {
   int64_t offset;
@@ -170,6 +171,7 @@ static bool recomputable(const scheduler *z, int32_t c) {
   const mx_pchunk *pc = &p->chunks.at[c];
   if (pc->producer < 0 || (z->s[c].flags & KEEP) || pc->value < 0) return false;
   const mx_ptask *t = &p->tasks.at[pc->producer];
+  if (p->kernels.at[t->kernel].routine) return false;
   if (t->tile < 0 || t[1].first_in != t->first_in || t[1].first_out != t->first_out + 1) return false;
   const mx_pvalue *v = &p->values.at[pc->value];
   if (v->output >= 0 || p->kernels.at[t->kernel].prog.reduce_mask) return false;
@@ -245,6 +247,7 @@ int64_t mx_plan_scratch(const mx_plan *plan, const mx_pkernel *k, const int64_t 
 
 static int64_t task_scratch(scheduler *z, const mx_ptask *t) {
   if (t->tile < 0) return 0;
+  if (z->plan->kernels.at[t->kernel].routine) return z->plan->rtasks.at[t->tile].scratch_bytes;
   const mx_pkernel *k = &z->plan->kernels.at[t->kernel];
   int64_t start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS], gather[MX_MAX_SLOTS + 16];
   mars_shape space = {.ndim = k->prog.ndim};
@@ -265,6 +268,23 @@ static void die(scheduler *z, int32_t c) {
   if (s->flags & RESIDENT) leave_arena(z, c, MX_FREE_DEAD);
 }
 
+/* Chunk c takes over the memory of the chunk that its task updates in place. */
+static bool take_over(scheduler *z, int32_t c, mx_fence *fence) {
+  int32_t old = z->plan->chunks.at[c].takes;
+  state *s = &z->s[old];
+  int64_t at = s->offset;
+  *fence = s->fence;
+  int32_t i = step(z, MX_STEP_FREE, MX_TIER_DEVICE, old, at, NONE);
+  if (z->nomem) return false;
+  z->plan->steps.at[i].flags = MX_FREE_DEAD | MX_FREE_TAKEN;
+  if (s->flags & SPILLED) z->spill_used -= chunk_room(z, old);
+  if (s->flags & AHEAD) z->clean_ahead -= chunk_room(z, old);
+  if (s->flags & EARLY) z->loaded_ahead -= chunk_room(z, old);
+  s->flags &= (uint16_t) ~(RESIDENT | AHEAD | EARLY | SPILLED);
+  s->offset = -1;
+  return settle(z, c, at, *fence, MX_STEP_ALLOC, MX_TIER_DEVICE);
+}
+
 static bool compute(scheduler *z, int32_t task, int32_t position, bool again) {
   mx_plan *p = z->plan;
   const mx_ptask *t = &p->tasks.at[task];
@@ -275,8 +295,12 @@ static bool compute(scheduler *z, int32_t task, int32_t position, bool again) {
     z->s[c].flags |= MADE;
     if (!p->chunks.at[c].bytes) continue;
     mx_fence f = NONE;
-    int64_t at = room(z, chunk_room(z, c), position, position, &f);
-    if (at < 0 || !settle(z, c, at, f, MX_STEP_ALLOC, MX_TIER_DEVICE)) return false;
+    if (p->chunks.at[c].takes >= 0) {
+      if (!take_over(z, c, &f)) return false;
+    } else {
+      int64_t at = room(z, chunk_room(z, c), position, position, &f);
+      if (at < 0 || !settle(z, c, at, f, MX_STEP_ALLOC, MX_TIER_DEVICE)) return false;
+    }
     if (f.after > all.after) all.after = f.after;
     if (f.after_store > all.after_store) all.after_store = f.after_store;
   }
@@ -332,6 +356,7 @@ static void spill_ahead(scheduler *z, int32_t position) {
   while (!z->nomem && free + z->clean_ahead < mark && z->to_come > free + z->clean_ahead) {
     int32_t c = heap_top(z, &z->dirty, false, position);
     if (c < 0 || next_use(z, c) <= position + FAR || recomputable(z, c) || !can_spill(z, c)) return;
+    if (z->s[c].flags & TAKEN && next_use(z, c) <= position + 4 * LOOKAHEAD) return; /* it would soon be another */
     store_spill(z, c);
     z->s[c].flags |= AHEAD;
     z->clean_ahead += chunk_room(z, c);
@@ -344,7 +369,8 @@ static int64_t working_set(scheduler *z, const mx_ptask *t) {
   for (int32_t k = t->first_in; k < t[1].first_in; k++)
     if (z->plan->chunks.at[z->plan->ins.at[k]].bytes) n += chunk_room(z, z->plan->ins.at[k]);
   for (int32_t k = t->first_out; k < t[1].first_out; k++)
-    if (z->plan->chunks.at[z->plan->outs.at[k]].bytes) n += chunk_room(z, z->plan->outs.at[k]);
+    if (z->plan->chunks.at[z->plan->outs.at[k]].bytes && z->plan->chunks.at[z->plan->outs.at[k]].takes < 0)
+      n += chunk_room(z, z->plan->outs.at[k]);
   return n;
 }
 
@@ -358,7 +384,7 @@ static bool run_task(scheduler *z, int32_t position) {
   if (!compute(z, task, position, false)) return false;
   for (int32_t k = t->first_out; k < t[1].first_out; k++) {
     int32_t c = p->outs.at[k], v = p->chunks.at[c].value;
-    if (p->chunks.at[c].bytes) z->to_come -= chunk_room(z, c);
+    if (p->chunks.at[c].bytes && p->chunks.at[c].takes < 0) z->to_come -= chunk_room(z, c);
     if (v >= 0 && p->values.at[v].sink) {
       z->s[c].fence.after_store = step(z, MX_STEP_STORE, MX_TIER_FILE, c, z->s[c].offset, NONE);
       p->stats.sink_write_bytes += (size_t)p->chunks.at[c].bytes;
@@ -394,7 +420,8 @@ static bool list_uses(scheduler *z) {
     *s = (state){.offset = -1, .fence = NONE, .use = z->first_use[c], .pin = -1};
     int32_t v = p->chunks.at[c].value;
     if (v >= 0 && (p->values.at[v].kind == MX_PV_KEPT || p->values.at[v].keep)) s->flags |= KEEP;
-    if (p->chunks.at[c].producer >= 0) z->to_come += p->chunks.at[c].bytes ? chunk_room(z, (int32_t)c) : 0;
+    if (p->chunks.at[c].producer >= 0 && p->chunks.at[c].takes < 0)
+      z->to_come += p->chunks.at[c].bytes ? chunk_room(z, (int32_t)c) : 0;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
     const mx_chunk *e = &p->values.at[v].value->chunks[p->chunks.at[c].index];
     s->flags |= MADE;
@@ -407,6 +434,8 @@ static bool list_uses(scheduler *z) {
     s->offset = e->offset;
     if (!mx_space_reserve(z->space, e->offset, chunk_room(z, (int32_t)c))) return false;
   }
+  for (int64_t c = 0; c < p->chunks.n; c++)
+    if (p->chunks.at[c].takes >= 0) z->s[p->chunks.at[c].takes].flags |= TAKEN;
   return mx_space_ready(z->space);
 }
 

@@ -14,6 +14,7 @@ typedef struct check {
   int32_t *stored;   /* per UNIT: last STORE step */
   int32_t *implied;  /* per step: the last STORE that has ended when the COMPUTE steps up to it have */
   int64_t *offset;   /* per chunk, -1 not resident */
+  int64_t *taken;    /* per chunk that was taken over: where it stood, -1 */
   uint8_t *made;     /* per chunk: its values exist or existed */
   uint8_t *spilled;
   int64_t used, units;
@@ -25,10 +26,13 @@ static int64_t room_of(const mx_pchunk *c) {
 
 static bool claim(check *k, int64_t at, int64_t bytes, bool take) {
   if (at < 0 || at % UNIT || at + bytes > k->units * UNIT) return false;
-  for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) {
-    uint64_t bit = 1ull << (u & 63);
-    if (!(k->live[u >> 6] & bit) != take) return false;
-    k->live[u >> 6] ^= bit;
+  int64_t u = at / UNIT, end = (at + bytes + UNIT - 1) / UNIT;
+  while (u < end) { /* up to a word of 64 units at once */
+    int64_t n = 64 - (u & 63) < end - u ? 64 - (u & 63) : end - u;
+    uint64_t bits = (n == 64 ? ~0ull : (1ull << n) - 1) << (u & 63);
+    if ((k->live[u >> 6] & bits) != (take ? 0 : bits)) return false;
+    k->live[u >> 6] ^= bits;
+    u += n;
   }
   k->used += take ? bytes : -bytes;
   return true;
@@ -73,12 +77,17 @@ static const char *compute(check *k, const mx_step *s, int32_t number) {
   for (int32_t i = t->first_in; i < t[1].first_in; i++) {
     int32_t c = p->ins.at[i];
     if (!k->made[c]) return "an operand is not computed yet";
+    bool taken = false; /* the memory is a result's already, which is what happens in place */
+    for (int32_t o = t->first_out; o < t[1].first_out; o++) taken |= p->chunks.at[p->outs.at[o]].takes == c;
+    if (taken) continue;
     if (p->chunks.at[c].bytes && k->offset[c] < 0) return "an operand is not resident";
     if (p->chunks.at[c].bytes) touch(k, k->offset[c], room_of(&p->chunks.at[c]), number, false);
   }
   for (int32_t i = t->first_out; i < t[1].first_out; i++) {
     int32_t c = p->outs.at[i];
     if (p->chunks.at[c].bytes && k->offset[c] < 0) return "a result has no memory";
+    if (p->chunks.at[c].bytes && p->chunks.at[c].takes >= 0 && k->taken[p->chunks.at[c].takes] != k->offset[c])
+      return "a result does not stand where what it updates stood";
     k->made[c] = 1;
     if (p->chunks.at[c].bytes) touch(k, k->offset[c], room_of(&p->chunks.at[c]), number, false);
   }
@@ -103,6 +112,7 @@ static const char *replay(check *k, const mx_step *s, int32_t number) {
   case MX_STEP_FREE:
     if (k->offset[s->id] < 0) return "frees what is not resident";
     if (k->offset[s->id] != s->offset || !claim(k, s->offset, room_of(&p->chunks.at[s->id]), false)) return "frees another's memory";
+    if (s->flags & MX_FREE_TAKEN) k->taken[s->id] = s->offset;
     k->offset[s->id] = -1;
     return NULL;
   default: return "is of a kind that this device does not have";
@@ -112,7 +122,7 @@ static const char *replay(check *k, const mx_step *s, int32_t number) {
 static const char *begin(check *k) {
   const mx_plan *p = k->plan;
   for (int64_t c = 0; c < p->chunks.n; c++) {
-    k->offset[c] = -1;
+    k->offset[c] = k->taken[c] = -1;
     int32_t v = p->chunks.at[c].value;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
     const mx_chunk *e = &p->values.at[v].value->chunks[p->chunks.at[c].index];
@@ -145,12 +155,13 @@ mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
   bool fences = k.units <= 1 << 17; /* replaying them costs memory as large as the arena */
   k.live = mx_calloc(p->mem, (size_t)k.units / 64 + 1, 8);
   k.offset = mx_calloc(p->mem, n, sizeof *k.offset);
+  k.taken = mx_calloc(p->mem, n, sizeof *k.taken);
   k.made = mx_calloc(p->mem, n, 1);
   k.spilled = mx_calloc(p->mem, n, 1);
   k.touched = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.touched + 1) : NULL;
   k.stored = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.stored + 1) : NULL;
   k.implied = fences ? mx_alloc(p->mem, ((size_t)p->steps.n + 1) * sizeof *k.implied) : NULL;
-  if (!k.live || !k.offset || !k.made || !k.spilled || (fences && (!k.touched || !k.stored || !k.implied))) MX_TRY(MX_NOMEM(err, p->fn));
+  if (!k.live || !k.offset || !k.taken || !k.made || !k.spilled || (fences && (!k.touched || !k.stored || !k.implied))) MX_TRY(MX_NOMEM(err, p->fn));
   if (fences) {
     memset(k.touched, -1, (size_t)k.units * sizeof *k.touched);
     memset(k.stored, -1, (size_t)k.units * sizeof *k.stored);
@@ -169,6 +180,7 @@ mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
 done:
   mx_free(p->mem, k.live);
   mx_free(p->mem, k.offset);
+  mx_free(p->mem, k.taken);
   mx_free(p->mem, k.made);
   mx_free(p->mem, k.spilled);
   mx_free(p->mem, k.touched);

@@ -12,7 +12,7 @@ typedef struct playback {
 } playback;
 
 mx_sim_machine mx_sim_default(int threads) {
-  return (mx_sim_machine){.op_ns = 0.15, .memory_bytes_per_s = 24e9, .read_bytes_per_s = 1.4e9, .write_bytes_per_s = 2.2e9,
+  return (mx_sim_machine){.op_ns = 0.15, .flops_per_s = 50e9, .memory_bytes_per_s = 24e9, .read_bytes_per_s = 1.4e9, .write_bytes_per_s = 2.2e9,
                           .task_ns = 1000, .threads = threads > 0 ? threads : 1};
 }
 
@@ -24,7 +24,9 @@ static double task_seconds(const playback *c, const mx_ptask *t) {
   for (int32_t i = t->first_in; i < t[1].first_in; i++) bytes += (double)c->plan->chunks.at[c->plan->ins.at[i]].bytes;
   for (int32_t o = t->first_out; o < t[1].first_out; o++) bytes += (double)c->plan->chunks.at[c->plan->outs.at[o]].bytes;
   double by_ops = 0;
-  if (t->tile >= 0) {
+  if (k->routine) {
+    by_ops = c->plan->rtasks.at[t->tile].flops / c->m->flops_per_s / c->m->threads;
+  } else if (t->tile >= 0) {
     int64_t start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS];
     mars_shape space = {.ndim = k->prog.ndim};
     for (int d = 0; d < space.ndim; d++) space.dims[d] = k->prog.space[d];

@@ -11,6 +11,7 @@
 
 typedef struct mx_sim_machine {
   double op_ns;              /* an addition on a block in cache, one thread */
+  double flops_per_s;        /* of tile operations, one thread */
   double memory_bytes_per_s; /* streaming, all threads */
   double read_bytes_per_s, write_bytes_per_s; /* of the drive, each alone */
   double task_ns;            /* engine's own time of a task */

@@ -3,10 +3,12 @@
  * every kernel and value. Kernels follow the grid of what they read in order, so that chunks and tiles coincide.
  */
 #include "engine/plan/plan.h"
+#include "engine/routine.h"
 
 #include <string.h>
 
-enum { MIN_ELEMENTS = 512, MAX_IO_BYTES = 4 << 20, MAX_ELEMENTS = 1 << 20, SETS_IN_BUDGET = 16 };
+enum { MIN_ELEMENTS = 512, MAX_IO_BYTES = 4 << 20, MAX_ELEMENTS = 1 << 20, SETS_IN_BUDGET = 16,
+       TILES_IN_BUDGET = 40 /* of a product: a block of results that stays, and panels that stream */ };
 
 void mx_strides_c(int ndim, const int64_t *extent, int64_t elem_bytes, int64_t *stride) {
   for (int d = ndim - 1; d >= 0; d--) {
@@ -80,6 +82,12 @@ void mx_tile_choose(mx_plan *plan) {
   plan->square = false;
   for (int64_t i = 0; i < plan->kernels.n; i++) {
     const mx_pkernel *k = &plan->kernels.at[i];
+    if (k->routine) {
+      int64_t e = arena / ((int64_t)mars_dtype_bytes(k->node->dtype) * TILES_IN_BUDGET);
+      plan->square = true;
+      if (e < elements) elements = e;
+      continue;
+    }
     int64_t widest = 1, bytes = element_bytes(plan, k, &widest);
     for (int s = 0; s < k->prog.n_in; s++)
       if (crosses(&k->in[s], &plan->values.at[k->in[s].value])) plan->square = true;
@@ -91,6 +99,13 @@ void mx_tile_choose(mx_plan *plan) {
   int64_t p = MIN_ELEMENTS;
   while (p * 2 <= elements) p *= 2;
   plan->chunk_elements = plan->machine->chunk_elements > 0 ? plan->machine->chunk_elements : p;
+}
+
+/* Side of a square chunk. */
+static int64_t square_side(const mx_plan *plan) {
+  int64_t side = 1;
+  while ((side + 1) * (side + 1) <= plan->chunk_elements) side++;
+  return side > 64 && plan->machine->chunk_elements <= 0 ? side - side % 64 : side;
 }
 
 /* C-order runs of `elements`: chunk = [1, .., 1, r, all, ..]. */
@@ -109,13 +124,15 @@ static void default_chunk(const mx_plan *plan, const mars_shape *shape, int64_t 
   }
   if (!plan->square || shape->ndim < 2) return;
   int a = shape->ndim - 2, b = shape->ndim - 1;
-  int64_t side = 1;
-  while ((side + 1) * (side + 1) <= plan->chunk_elements) side++;
-  if (side > 64 && !fixed) side -= side % 64;
+  int64_t side = square_side(plan);
   for (int d = 0; d < a; d++) chunk[d] = 1;
   int64_t rows = shape->dims[a] < side ? shape->dims[a] : side;
   int64_t cols = plan->chunk_elements / (rows > 0 ? rows : 1);
   chunk[b] = shape->dims[b] < cols ? shape->dims[b] : rows < side ? cols : side;
+  if (shape->dims[a] > side && shape->dims[b] > side) { /* squares, so that a transpose reads chunk by chunk */
+    chunk[a] = chunk[b] = side;
+    return;
+  }
   cols = chunk[b] > 0 ? chunk[b] : 1;
   chunk[a] = plan->chunk_elements / cols < shape->dims[a] ? plan->chunk_elements / cols : shape->dims[a];
 }
@@ -155,6 +172,20 @@ static void tall_tiles(const mx_plan *plan, const mx_pkernel *k, const mars_shap
   }
 }
 
+static mars_status routine_grid(mx_plan *plan, mx_pkernel *k, mars_error *err) {
+  mx_grid_init(&k->grid, &(mars_shape){0}, NULL);
+  k->edge = square_side(plan);
+  for (int i = 0; i < 4; i++) {
+    if (k->result[i] < 0) continue;
+    mx_pvalue *v = &plan->values.at[k->result[i]];
+    int64_t chunk[MARS_MAX_DIMS] = {0};
+    v->mirror = false;
+    default_chunk(plan, &v->shape, chunk);
+    mx_grid_init(&v->grid, &v->shape, chunk);
+  }
+  return k->routine->grids ? k->routine->grids(plan, k, err) : MARS_OK;
+}
+
 static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   mars_shape space = kernel_shape(k);
   int64_t chunk[MARS_MAX_DIMS] = {0};
@@ -192,7 +223,7 @@ static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   k->big = (double)points * (double)bytes > 4.0 * (double)plan->machine->l2_bytes;
   for (int i = 0; i < k->prog.n_in; i++) {
     const mx_pvalue *v = &plan->values.at[k->in[i].value];
-    k->in[i].identity = v->kind != MX_PV_MEMORY && v->kind != MX_PV_CONCAT && whole_identity(&k->in[i], v, &space) &&
+    k->in[i].identity = !v->mirror && v->kind != MX_PV_MEMORY && v->kind != MX_PV_CONCAT && whole_identity(&k->in[i], v, &space) &&
                         !memcmp(&v->grid, &k->grid, sizeof v->grid);
   }
 }
@@ -217,7 +248,10 @@ mars_status mx_tile_grids(mx_plan *plan, mars_error *err) {
   for (int level = 0; level <= top; level++)
     for (int64_t i = 0; i < plan->kernels.n; i++)
       if (plan->kernels.at[i].level == level) {
-        kernel_grid(plan, &plan->kernels.at[i]);
+        if (plan->kernels.at[i].routine) {
+          mars_status st = routine_grid(plan, &plan->kernels.at[i], err);
+          if (st != MARS_OK) return st;
+        } else kernel_grid(plan, &plan->kernels.at[i]);
         int64_t t = plan->kernels.at[i].grid.total;
         if (t > INT32_MAX / 8 || __builtin_add_overflow(total, t * (plan->kernels.at[i].prog.n_out + 1), &total)) total = INT64_MAX;
         if (total > INT32_MAX / 2)

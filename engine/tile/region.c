@@ -25,6 +25,7 @@ typedef struct walker {
   void *ctx;
   const int64_t *stride; /* caller memory: bytes per dimension, parts count from its first element; else NULL */
   bool compact;          /* stride is C order */
+  bool mirror;           /* chunks above the diagonal of the last two axes stand below it, turned */
 } walker;
 
 static int64_t floor_div(int64_t a, int64_t b) {
@@ -44,8 +45,18 @@ static bool emit_box(const walker *w, int d, int64_t chunk, int64_t *box_start, 
                      int64_t *at, int64_t *ext) {
   if (d == w->shape->ndim) {
     int64_t stride[MARS_MAX_DIMS], offset = 0;
+    int n = w->shape->ndim;
     if (w->stride) memcpy(stride, w->stride, sizeof stride);
-    else mx_strides_c(w->shape->ndim, ext, w->elem, stride);
+    else if (w->mirror && n >= 2 && at[n - 2] < at[n - 1]) { /* chunk [.., j, i] instead */
+      int64_t i = at[n - 2] / w->grid->chunk[n - 2], j = at[n - 1] / w->grid->chunk[n - 1], c = w->grid->count[n - 1];
+      int64_t turned[MARS_MAX_DIMS];
+      memcpy(turned, ext, sizeof turned);
+      turned[n - 2] = ext[n - 1], turned[n - 1] = ext[n - 2];
+      mx_strides_c(n, turned, w->elem, stride);
+      int64_t s = stride[n - 2];
+      stride[n - 2] = stride[n - 1], stride[n - 1] = s;
+      chunk += (j * c + i) - (i * c + j);
+    } else mx_strides_c(n, ext, w->elem, stride);
     memset(box_stride, 0, (size_t)w->ndim * sizeof *box_stride);
     for (int e = 0; e < w->shape->ndim; e++) {
       int a = w->a->view.axis[e];
@@ -85,9 +96,15 @@ static bool walk_boxes(const walker *w) {
 static int64_t locate(const walker *w, int64_t lin, int64_t *offset, int64_t *run) {
   int64_t coord[MARS_MAX_DIMS], ext[MARS_MAX_DIMS], stride[MARS_MAX_DIMS], lo[MARS_MAX_DIMS], chunk = 0;
   int n = w->shape->ndim;
+  bool turned = false;
   for (int d = n - 1; d >= 0; d--) {
     coord[d] = lin % w->shape->dims[d];
     lin /= w->shape->dims[d];
+  }
+  if (w->mirror && n >= 2 && coord[n - 2] / w->grid->chunk[n - 2] < coord[n - 1] / w->grid->chunk[n - 1]) {
+    int64_t c = coord[n - 2];
+    coord[n - 2] = coord[n - 1], coord[n - 1] = c;
+    turned = true;
   }
   for (int d = 0; d < n; d++) {
     int64_t c = coord[d] / w->grid->chunk[d];
@@ -103,7 +120,7 @@ static int64_t locate(const walker *w, int64_t lin, int64_t *offset, int64_t *ru
     int64_t at = coord[d] + (w->stride ? lo[d] : 0);
     *offset += at * (w->stride ? w->stride[d] : stride[d]);
   }
-  if (w->stride && !w->compact) return chunk;
+  if ((w->stride && !w->compact) || turned) return chunk;
   int64_t inner = 1;
   for (int d = n - 1; d >= 0; d--) { /* dimensions that the chunk holds whole run on */
     *run = (ext[d] - coord[d] - 1) * inner + *run;
@@ -211,7 +228,8 @@ bool mx_walk_parts(const mx_plan *plan, int value, const mx_access *access, int 
                    const int64_t *shape, mx_part_fn *fn, void *ctx) {
   const mx_pvalue *v = &plan->values.at[value];
   if (v->kind == MX_PV_CONCAT) return walk_joins(plan, v, access, ndim, start, shape, fn, ctx);
-  walker w = {value, &v->grid, &v->shape, (int64_t)mars_dtype_bytes(v->dtype), access, ndim, start, shape, fn, ctx, NULL, false};
+  walker w = {value, &v->grid, &v->shape, (int64_t)mars_dtype_bytes(v->dtype), access, ndim, start, shape, fn, ctx, NULL, false,
+              v->mirror};
   if (v->kind == MX_PV_MEMORY) {
     int64_t c[MARS_MAX_DIMS];
     mx_strides_c(v->shape.ndim, v->shape.dims, w.elem, c);

@@ -2,6 +2,7 @@
  * Chunk tasks: one per tile of every kernel, combine trees for reductions over several tiles, carries for scans.
  */
 #include "engine/plan/plan.h"
+#include "engine/routine.h"
 
 #include <string.h>
 
@@ -9,12 +10,12 @@ enum { FAN_IN = 16 };
 
 typedef struct maker {
   mx_plan *plan;
-  MX_VEC(int32_t) stamp; /* per chunk: 1 + last task that lists it as input */
+  mx_stamps stamp; /* per chunk: 1 + last task that lists it as input */
   bool nomem;
 } maker;
 
 static int32_t add_chunk(maker *m, int32_t value, int32_t index, int64_t bytes) {
-  mx_pchunk c = {.value = value, .index = index, .producer = -1, .bytes = bytes};
+  mx_pchunk c = {.value = value, .index = index, .producer = -1, .takes = -1, .bytes = bytes};
   if (!mx_vec_push(m->plan->mem, &m->plan->chunks, c)) m->nomem = true;
   return (int32_t)m->plan->chunks.n - 1;
 }
@@ -212,7 +213,8 @@ static void add_combines(maker *m, int32_t ki, mx_pkernel *k) {
 
 mars_status mx_tile_tasks(mx_plan *plan, mars_error *err) {
   maker m = {.plan = plan};
-  plan->chunks.n = plan->tasks.n = plan->ins.n = plan->outs.n = 0;
+  mars_status st = MARS_OK;
+  plan->chunks.n = plan->tasks.n = plan->ins.n = plan->outs.n = plan->rtasks.n = plan->rargs.n = 0;
   for (int64_t v = 0; v < plan->values.n && !m.nomem; v++) add_value_chunks(&m, (int32_t)v);
   for (int64_t k = 0; k < plan->kernels.n && !m.nomem; k++) add_partials(&m, &plan->kernels.at[k]);
   m.stamp.at = NULL;
@@ -220,12 +222,18 @@ mars_status mx_tile_tasks(mx_plan *plan, mars_error *err) {
     memset(m.stamp.at, 0, (size_t)(plan->chunks.n + 1) * sizeof *m.stamp.at);
     m.stamp.n = plan->chunks.n;
   } else m.nomem = true;
-  for (int64_t k = 0; k < plan->kernels.n && !m.nomem; k++) {
+  for (int64_t k = 0; k < plan->kernels.n && !m.nomem && st == MARS_OK; k++) {
+    if (plan->kernels.at[k].routine) {
+      st = mx_tile_routine(plan, (int32_t)k, &m.stamp, err);
+      continue;
+    }
     add_tile_tasks(&m, (int32_t)k, &plan->kernels.at[k]);
     if (!m.nomem) add_combines(&m, (int32_t)k, &plan->kernels.at[k]);
   }
   plan->n_tasks = plan->tasks.n;
   if (!m.nomem) begin_task(&m, -1, 0); /* end mark */
+  if (!m.nomem && !mx_vec_push(plan->mem, &plan->rtasks, ((mx_rtask){.first_arg = (int32_t)plan->rargs.n}))) m.nomem = true;
   mx_vec_free(plan->mem, &m.stamp);
+  if (st != MARS_OK) return st;
   return m.nomem ? MX_NOMEM(err, plan->fn) : MARS_OK;
 }

@@ -1,0 +1,200 @@
+/*
+ * MATMUL: c = op(a) op(b) over the last two axes, by tiles of the result that accumulate in place.
+ *
+ * The result is cut into blocks of p x q tiles that stay in memory while panels of a and b stream past them; each element of a
+ * is then read once per block column, each of b once per block row. With C the bytes of a tile of the result and P those of a
+ * panel's tile, p q C + 2 (p + q) P must fit the budget; p and q are chosen for the least traffic, which for square operands
+ * comes within a few percent of the bound 2 n^3 / sqrt(M) (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). The direction
+ * in which the panels run alternates, so that a block begins with the panels that the last one ended with.
+ *
+ * A symmetric product (b is a's transpose) makes the tiles on and below the diagonal alone. Whoever reads the real one above it
+ * reads its mirror image; a Hermitian one gets its upper tiles as conjugate copies.
+ */
+#include "engine/routine.h"
+
+#include <string.h>
+
+typedef struct product {
+  mx_rbuild *b;
+  int nd;                 /* axes of the result */
+  int64_t batch[MARS_MAX_DIMS];
+  int64_t m, n, k, tr, tc, tk, nr, nc, nk;
+  int64_t p, q;           /* tiles of a block */
+  int64_t first;          /* number of the batch's first result chunk */
+  bool symmetric, hermitian, mirrored;
+  unsigned flags;
+  int64_t blocks;         /* made so far */
+  mx_rarg *c, *pa, *pb;   /* [p * q], [p], [q] */
+} product;
+
+/* Extent of a chunk of the operand's value along one of its axes; 0: the operand is not cut along it. */
+static int64_t axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis) {
+  const mx_pslot *s = &k->slot[slot];
+  const mx_pvalue *v = &plan->values.at[s->value];
+  if (v->kind == MX_PV_MEMORY || v->kind == MX_PV_CONCAT) return 0;
+  for (int d = 0; d < v->shape.ndim; d++)
+    if (s->access.view.axis[d] == axis) {
+      int64_t step = s->access.view.step[d], c = v->grid.chunk[d];
+      if (step < 0) step = -step;
+      return step > 1 ? (c + step - 1) / step : c;
+    }
+  return 0;
+}
+
+static bool in_memory(const mx_plan *plan, const mx_pkernel *k, int slot) {
+  return plan->values.at[k->slot[slot].value].kind == MX_PV_MEMORY;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
+  const mx_node *node = k->node;
+  mx_pvalue *v = &plan->values.at[k->result[0]];
+  const int nd = v->shape.ndim;
+  (void)err;
+  if (node->attr.routine.flags & MX_RF_SYMMETRIC) { /* square chunks, so that mirror images are chunks too */
+    int64_t chunk[MARS_MAX_DIMS] = {0};
+    for (int d = 0; d < nd; d++) chunk[d] = d < nd - 2 ? 1 : k->edge < v->shape.dims[d] ? k->edge : v->shape.dims[d];
+    mx_grid_init(&v->grid, &v->shape, chunk);
+    v->mirror = node->dtype < MARS_C64;
+  }
+  return MARS_OK;
+}
+
+/* Length of the panels' tiles along the sums. */
+static int64_t panel_depth(const product *r) {
+  const mx_plan *plan = r->b->plan;
+  const mx_pkernel *k = r->b->k;
+  const int na = k->node->operand[0]->shape.ndim, nb = k->node->operand[1]->shape.ndim;
+  int64_t a = axis_chunk(plan, k, 0, na - 1), b = axis_chunk(plan, k, 1, nb - 2), d = a > b ? a : b;
+  if (!d) d = r->k; /* both are addressed where they are */
+  return d < r->k ? d : r->k;
+}
+
+/* Tiles of a block: the least traffic that fits. */
+static void choose_block(product *r) {
+  const mx_plan *plan = r->b->plan;
+  const mx_pkernel *k = r->b->k;
+  const mx_pvalue *v = &plan->values.at[k->result[0]];
+  const int64_t e = r->b->elem, room = (int64_t)plan->machine->arena_bytes / 10 * 9;
+  const int64_t c = v->kind == MX_PV_MEMORY ? 0 : mx_space_round(r->tr * r->tc * e);
+  const int64_t a = in_memory(plan, k, 0) ? 0 : mx_space_round(r->tr * r->tk * e);
+  const int64_t b = in_memory(plan, k, 1) ? 0 : mx_space_round(r->tk * r->tc * e);
+  const int64_t beside = 3 * c; /* what reads the tiles, and loads ahead */
+  double best = -1;
+  r->p = r->q = 1;
+  for (int64_t p = 1; p <= r->nr && p <= 4096; p++) {
+    int64_t left = room - beside - 2 * p * a, each = p * c + 2 * b, q = each > 0 ? left / each : r->nc;
+    if (left < 0) break;
+    if (r->symmetric && q > p) q = p;
+    if (r->symmetric && q < p) break;
+    if (q < 1) break;
+    if (q > r->nc) q = r->nc;
+    double traffic = (double)a * (double)r->nr * (double)ceil_div(r->nc, q) + (double)b * (double)r->nc * (double)ceil_div(r->nr, p);
+    if (best >= 0 && traffic >= best) continue;
+    best = traffic;
+    r->p = p, r->q = q;
+  }
+  /* equal blocks instead of a small last one */
+  r->p = ceil_div(r->nr, ceil_div(r->nr, r->p));
+  r->q = ceil_div(r->nc, ceil_div(r->nc, r->q));
+  if (r->p > 256) r->p = 256;
+  if (r->q > 256) r->q = 256;
+}
+
+static int64_t extent_of(int64_t n, int64_t t, int64_t i) { return n - i * t < t ? n - i * t : t; }
+
+static void one_tile(product *r, int64_t i, int64_t j, int64_t step, mx_rarg *c, const mx_rarg *a, const mx_rarg *bt) {
+  mx_rbuild *b = r->b;
+  const int64_t index = r->first + i * r->nc + j;
+  const bool first = step == 0, last = step == r->nk - 1, square = r->symmetric && i == j;
+  unsigned flags = (r->flags & (MX_TF_CONJ | MX_TF_CONJ2)) | (first ? MX_TF_FIRST : 0);
+  if (square) flags = (flags & (MX_TF_FIRST | MX_TF_CONJ)) | (r->hermitian ? MX_TF_HERM : 0) | (last ? MX_TF_MIRROR : 0);
+  if (first) {
+    *c = mx_r_result_mat(b, 0, index);
+    if (!last) c->chunk = mx_r_temp_like(b, c->chunk);
+  }
+  mx_r_begin(b, square ? MX_TILE_SYRK : MX_TILE_GEMM, flags);
+  if (first) mx_r_write(b, c);
+  else if (last) mx_r_into(b, c, mx_r_result(b, 0, index));
+  else mx_r_update(b, c);
+  mx_r_read(b, a);
+  if (!square) mx_r_read(b, bt);
+  mx_r_end(b, 0, (square ? 1.0 : 2.0) * (double)c->rows * (double)c->cols * (double)a->cols);
+}
+
+static void upper_copies(product *r, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+  mx_rbuild *b = r->b;
+  mx_r_group_begin(b);
+  for (int64_t i = i0; i < i1; i++)
+    for (int64_t j = j0; j < j1 && j < i; j++) {
+      mx_rarg from = mx_r_result_mat(b, 0, r->first + i * r->nc + j), to = mx_r_result_mat(b, 0, r->first + j * r->nc + i);
+      from = mx_r_t(&from);
+      mx_r_begin(b, MX_TILE_COPY, r->hermitian ? MX_TF_CONJ : 0);
+      mx_r_write(b, &to);
+      mx_r_read(b, &from);
+      mx_r_end(b, 0, (double)to.rows * (double)to.cols);
+    }
+  mx_r_group_end(b);
+}
+
+/* A block: the tiles [i0, i1) x [j0, j1). */
+static void one_block(product *r, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+  mx_rbuild *b = r->b;
+  mx_r_break(b);
+  for (int64_t step = 0; step < r->nk && b->st == MARS_OK; step++) {
+    const int64_t kk = r->blocks & 1 ? r->nk - 1 - step : step, k0 = kk * r->tk, kn = extent_of(r->k, r->tk, kk);
+    mx_r_group_begin(b);
+    for (int64_t i = i0; i < i1; i++)
+      r->pa[i - i0] = mx_r_operand(b, 0, r->batch, i * r->tr, k0, extent_of(r->m, r->tr, i), kn);
+    for (int64_t j = j0; j < j1; j++) {
+      if (r->symmetric && j >= i0 && j < i1) r->pb[j - j0] = mx_r_t(&r->pa[j - i0]);
+      else r->pb[j - j0] = mx_r_operand(b, 1, r->batch, k0, j * r->tc, kn, extent_of(r->n, r->tc, j));
+    }
+    for (int64_t i = i0; i < i1; i++)
+      for (int64_t j = j0; j < j1 && (!r->symmetric || j <= i); j++)
+        one_tile(r, i, j, step, &r->c[(i - i0) * r->q + j - j0], &r->pa[i - i0], &r->pb[j - j0]);
+    mx_r_group_end(b);
+  }
+  if (r->symmetric && !r->mirrored) upper_copies(r, i0, i1, j0, j1);
+  r->blocks++;
+}
+
+static void one_matrix(product *r) {
+  for (int64_t i = 0; i < r->nr; i += r->p)
+    for (int64_t j = 0; j < r->nc && (!r->symmetric || j <= i); j += r->q)
+      one_block(r, i, i + r->p < r->nr ? i + r->p : r->nr, j, j + r->q < r->nc ? j + r->q : r->nc);
+}
+
+static void tasks(mx_rbuild *b) {
+  const mx_node *node = b->k->node;
+  const mx_pvalue *v = &b->plan->values.at[b->k->result[0]];
+  const mars_shape *a = &node->operand[0]->shape;
+  const uint32_t f = node->attr.routine.flags;
+  product r = {.b = b, .nd = v->shape.ndim, .symmetric = f & MX_RF_SYMMETRIC, .hermitian = f & MX_RF_HERMITIAN, .mirrored = v->mirror};
+  r.flags = (f & MX_RF_CONJ_A ? MX_TF_CONJ : 0) | (f & MX_RF_CONJ_B ? MX_TF_CONJ2 : 0);
+  r.m = v->shape.dims[r.nd - 2], r.n = v->shape.dims[r.nd - 1], r.k = a->dims[a->ndim - 1];
+  r.tr = v->grid.chunk[r.nd - 2], r.tc = v->grid.chunk[r.nd - 1];
+  r.nr = v->grid.count[r.nd - 2], r.nc = v->grid.count[r.nd - 1];
+  r.tk = panel_depth(&r);
+  r.nk = ceil_div(r.k, r.tk);
+  choose_block(&r);
+  r.c = mx_pool_alloc(&b->plan->pool, (size_t)(r.p * r.q) * sizeof *r.c);
+  r.pa = mx_pool_alloc(&b->plan->pool, (size_t)r.p * sizeof *r.pa);
+  r.pb = mx_pool_alloc(&b->plan->pool, (size_t)r.q * sizeof *r.pb);
+  if (!r.c || !r.pa || !r.pb) {
+    mx_r_fail(b, MARS_E_MEMORY, "no memory for the engine's own records");
+    return;
+  }
+  for (int64_t i = 0, per = r.nr * r.nc; i < v->grid.total / per && b->st == MARS_OK; i++) {
+    int64_t at = i;
+    for (int d = r.nd - 3; d >= 0; d--) {
+      r.batch[d] = at % v->shape.dims[d];
+      at /= v->shape.dims[d];
+    }
+    r.first = i * per;
+    one_matrix(&r);
+  }
+}
+
+const mx_routine mx_routine_matmul = {.op = MX_OP_MATMUL, .grids = grids, .tasks = tasks};

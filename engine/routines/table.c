@@ -1,0 +1,11 @@
+/* The tile rules, by op. */
+#include "engine/routine.h"
+
+extern const mx_routine mx_routine_matmul;
+
+const mx_routine *mx_routine_of(mx_op op) {
+  static const mx_routine *const all[] = {&mx_routine_matmul};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i]->op == op) return all[i];
+  return NULL;
+}

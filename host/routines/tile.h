@@ -1,0 +1,46 @@
+/*
+ * Tile operations on the host: the operations of engine/routines/tiles.def, on BLAS and LAPACK.
+ *
+ * Every operation NAME has two functions, mx_tile_units_NAME and mx_tile_run_NAME, in the kernel file of its routine.
+ * A call may be cut into units that run side by side, each on one thread: BLAS itself is kept to one thread there. An
+ * operation of one unit runs alone when nothing else is in its launch; BLAS then has all threads (mx_blas_threads).
+ *
+ * Layer: host. Threads: units of one call run at the same time; they write disjoint parts.
+ */
+#ifndef MX_TILE_H
+#define MX_TILE_H
+
+#include "engine/device.h"
+#include "engine/status.h"
+#include "host/routines/blas.h"
+
+/* How many units to cut a call into, when `threads` threads have nothing else to do. */
+typedef int64_t mx_tile_units_fn(const mx_tile_call *t, int threads);
+/* Unit `unit` of `units`. scratch: the call's, shared by its units. */
+typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
+
+#define TILE(id, name)                                                                                       \
+  mx_tile_units_fn mx_tile_units_##name;                                                                     \
+  mx_tile_run_fn mx_tile_run_##name;
+#include "engine/routines/tiles.def"
+
+int64_t mx_tile_units(const mx_tile_call *t, int threads);
+mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
+
+/* Part `unit` of [0, n) cut into `units` nearly equal runs that start at multiples of `align`. */
+void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t *begin, int64_t *end);
+
+/* Matrix-matrix product of the call's dtype on strided matrices (one stride of each is 1): c = (first ? 0 : c) +- op(a) op(b). */
+void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b);
+
+static inline mx_mat mx_mat_sub(const mx_mat *a, size_t elem, int64_t row, int64_t col, int64_t rows, int64_t cols) {
+  return (mx_mat){a->base + (row * a->rs + col * a->cs) * (int64_t)elem, rows, cols, a->rs, a->cs};
+}
+static inline mx_mat mx_mat_t(const mx_mat *a) { return (mx_mat){a->base, a->cols, a->rows, a->cs, a->rs}; }
+/* Leading dimension for BLAS: at least 1 and at least the length of a run. */
+static inline int mx_mat_ld(const mx_mat *a) {
+  const int64_t ld = a->cs == 1 ? a->rs : a->cs, run = a->cs == 1 ? a->cols : a->rows;
+  return (int)(ld >= run && ld > 0 ? ld : run > 0 ? run : 1);
+}
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * Linear algebra. Included by <mars/mars.h>.
+ *
+ * Matrices are the last two axes, axes before them are batches, as in numpy.linalg. Types: f32, f64, c64, c128; integers and
+ * bool become f64, except in products, which take every dtype. Nothing needs a whole matrix in memory unless said so.
+ */
+#ifndef MARS_LINALG_H
+#define MARS_LINALG_H
+
+#include <mars/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mars_tensor mars_tensor;
+
+/* ---- products -------------------------------------------------------------------------------------- */
+
+/**
+ * \brief Matrix product, numpy.matmul: a [..., m, k] by b [..., k, n] gives [..., m, n]; batches broadcast; an operand with
+ * one axis is a row (a) or column (b), which goes away again.
+ *
+ * Transposes and conjugates of operands cost nothing. a by its own transpose (conjugate transpose) is computed as a
+ * symmetric (Hermitian) product with half of the flops, and nothing above its diagonal is stored when what follows is
+ * elementwise or a reduction.
+ *
+ * Types      all; f16 and bf16 add in f32; integers wrap around; bool is "or of ands".
+ * Memory     one tile of the result and one of each operand; with more, blocks of the result stay in memory and the rest
+ *            moves close to the least possible: 2 m n k / sqrt(budget in elements) elements.
+ * Accuracy   |error| <= (4 + k) u |a| |b| per element.
+ * Errors     MARS_E_SHAPE at the call; MARS_E_IO when it is run.
+ */
+MARS_API mars_tensor *mars_matmul(mars_tensor *a, mars_tensor *b);
+
+MARS_API mars_tensor *mars_dot(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_inner(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_outer(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_vdot(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_tensordot(mars_tensor *a, mars_tensor *b, mars_axes axes_a, mars_axes axes_b);
+MARS_API mars_tensor *mars_einsum(const char *subscripts, mars_tensor *const *operands, size_t n);
+MARS_API mars_tensor *mars_kron(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_matrix_power(mars_tensor *a, int64_t n);
+MARS_API mars_tensor *mars_multi_dot(mars_tensor *const *tensors, size_t n);
+
+/* ---- parts of matrices ------------------------------------------------------------------------------- */
+
+MARS_API mars_tensor *mars_diagonal(mars_tensor *a, int64_t offset);
+MARS_API mars_tensor *mars_trace(mars_tensor *a, int64_t offset);
+MARS_API mars_tensor *mars_diag(mars_tensor *a, int64_t k);
+MARS_API mars_tensor *mars_tril(mars_tensor *a, int64_t k);
+MARS_API mars_tensor *mars_triu(mars_tensor *a, int64_t k);
+
+/* ---- triangular and LU factorisations, systems -------------------------------------------------------- */
+
+typedef enum mars_triangle { MARS_UPPER = 0, MARS_LOWER = 1 } mars_triangle;
+typedef enum mars_trans { MARS_NO_TRANS = 0, MARS_TRANS = 1, MARS_CONJ_TRANS = 2 } mars_trans;
+
+MARS_API mars_tensor *mars_cholesky(mars_tensor *a);
+MARS_API mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *b, mars_triangle triangle, mars_trans trans,
+                                            bool unit_diagonal);
+MARS_API void mars_lu(mars_tensor *a, mars_tensor **p, mars_tensor **l, mars_tensor **u);
+MARS_API mars_tensor *mars_solve(mars_tensor *a, mars_tensor *b);
+MARS_API mars_tensor *mars_inv(mars_tensor *a);
+MARS_API mars_tensor *mars_det(mars_tensor *a);
+MARS_API void mars_slogdet(mars_tensor *a, mars_tensor **sign, mars_tensor **logdet);
+
+/* ---- orthogonal factorisations ------------------------------------------------------------------------ */
+
+typedef enum mars_qr_mode { MARS_QR_REDUCED = 0, MARS_QR_COMPLETE = 1 } mars_qr_mode;
+
+/* q NULL: only r is made. */
+MARS_API void mars_qr(mars_tensor *a, mars_qr_mode mode, mars_tensor **q, mars_tensor **r);
+/* Any of the three may be NULL. */
+MARS_API void mars_svd(mars_tensor *a, bool full_matrices, mars_tensor **u, mars_tensor **s, mars_tensor **vh);
+MARS_API mars_tensor *mars_svdvals(mars_tensor *a);
+MARS_API void mars_eigh(mars_tensor *a, mars_triangle triangle, mars_tensor **w, mars_tensor **v);
+MARS_API mars_tensor *mars_eigvalsh(mars_tensor *a, mars_triangle triangle);
+MARS_API void mars_randomized_svd(mars_tensor *a, int64_t k, int64_t oversample, int power_iterations, mars_tensor **u,
+                                  mars_tensor **s, mars_tensor **vh);
+
+/* ---- least squares, norms ------------------------------------------------------------------------------ */
+
+/* rcond < 0: machine precision times the larger extent. Any result may be NULL. */
+MARS_API void mars_lstsq(mars_tensor *a, mars_tensor *b, double rcond, mars_tensor **x, mars_tensor **residuals,
+                         mars_tensor **rank, mars_tensor **s);
+MARS_API mars_tensor *mars_pinv(mars_tensor *a, double rcond);
+MARS_API mars_tensor *mars_matrix_rank(mars_tensor *a, double tol);
+
+/** Orders of norms beside the numbers: numpy's 'fro', 'nuc', inf, -inf, None. */
+#define MARS_NORM_DEFAULT (-1000.0)
+#define MARS_NORM_FRO (-1001.0)
+#define MARS_NORM_NUC (-1002.0)
+
+/* axes: one (vector norm), two (matrix norm), MARS_ALL. */
+MARS_API mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool keepdims);
+MARS_API mars_tensor *mars_cond(mars_tensor *a, double ord);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
