@@ -53,6 +53,7 @@ typedef struct mx_host_info {
 } mx_host_info;
 mars_status mx_host_device_create(const mx_host_config *config, mx_device **out, mars_error *err);
 void mx_host_device_info(mx_device *dev, mx_host_info *out);
+const char *mx_host_blas(void); /* opens the libraries */
 /* Bytes that this process may use: the least of physical memory and its memory cgroups' limits. */
 size_t mx_host_memory_limit(void);
 

@@ -137,6 +137,7 @@ void mars_session_destroy(mars_session *s) {
 
 void mars_session_get_info(mars_session *s, mars_session_info *out) {
   *out = s->info;
+  out->blas = mx_host_blas();
   out->live_allocations = atomic_load(&s->mem.live);
   out->arena_used_bytes = (size_t)atomic_load(&s->actor->used_bytes);
 }

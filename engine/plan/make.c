@@ -3,7 +3,7 @@
  */
 #include "engine/plan/plan.h"
 
-enum { SMALLEST_CHUNK = 256, ALWAYS_VALIDATED = 20000 };
+enum { SMALLEST_CHUNK = 256, MOST_ATTEMPTS = 12, ALWAYS_VALIDATED = 20000 };
 
 void mx_plan_destroy(mx_plan *plan) {
   if (!plan) return;
@@ -44,11 +44,14 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   mx_pool_init(&plan->pool, input->mem);
   MX_TRY(mx_fuse(plan, input, err));
   if (ready) MX_TRY(ready(ctx, plan, err));
+  bool routines = false;
+  for (int64_t k = 0; k < plan->kernels.n; k++) routines |= plan->kernels.at[k].routine != NULL;
   mx_tile_choose(plan);
   for (;; plan->attempt++) {
     st = lay_out(plan, scratch, ctx, err);
-    bool fixed = plan->machine->chunk_elements > 0;
-    if (st != MARS_E_BUDGET || fixed || plan->chunk_elements <= SMALLEST_CHUNK) break;
+    bool least = plan->machine->chunk_elements > 0 || plan->chunk_elements <= SMALLEST_CHUNK;
+    if (st != MARS_E_BUDGET || (least && (!routines || plan->attempt >= MOST_ATTEMPTS))) break;
+    if (least) continue; /* routines have sizes of their own */
     plan->chunk_elements = plan->chunk_elements / 4 > SMALLEST_CHUNK ? plan->chunk_elements / 4 : SMALLEST_CHUNK;
   }
   if (st != MARS_OK) goto done;

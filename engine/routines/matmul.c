@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+enum { STRIP_ROWS = 2048, STRIP_COLUMNS = 4096 /* bounds what BLAS packs, and the time until a job is cancelled */ };
+
 typedef struct product {
   mx_rbuild *b;
   int nd;                 /* axes of the result */
@@ -52,6 +54,15 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   mx_pvalue *v = &plan->values.at[k->result[0]];
   const int nd = v->shape.ndim;
   (void)err;
+  if (v->kind == MX_PV_MEMORY && in_memory(plan, k, 0) && in_memory(plan, k, 1) && plan->machine->chunk_elements <= 0) {
+    /* nothing is brought into the arena: one strip for each thread, so that operands are packed as seldom as can be */
+    int64_t chunk[MARS_MAX_DIMS] = {0}, m = v->shape.dims[nd - 2], n = v->shape.dims[nd - 1];
+    int64_t rows = (ceil_div(m, plan->machine->threads) + 15) / 16 * 16;
+    for (int d = 0; d < nd - 2; d++) chunk[d] = 1;
+    chunk[nd - 2] = rows < STRIP_ROWS ? rows : STRIP_ROWS;
+    chunk[nd - 1] = n < STRIP_COLUMNS ? n : STRIP_COLUMNS;
+    mx_grid_init(&v->grid, &v->shape, chunk);
+  }
   if (node->attr.routine.flags & MX_RF_SYMMETRIC) { /* square chunks, so that mirror images are chunks too */
     int64_t chunk[MARS_MAX_DIMS] = {0};
     for (int d = 0; d < nd; d++) chunk[d] = d < nd - 2 ? 1 : k->edge < v->shape.dims[d] ? k->edge : v->shape.dims[d];

@@ -1,6 +1,8 @@
 /* Opening OpenBLAS and LAPACKE. Contract: host/routines/blas.h. */
 #include "host/routines/blas.h"
 
+#include "engine/session.h"
+
 #include <dlfcn.h>
 #include <omp.h>
 #include <pthread.h>
@@ -110,6 +112,13 @@ mars_status mx_blas_open(const char **what, mars_error *err) {
     return mx_fail(err, opened, "linear algebra needs libopenblas.so.0 and liblapacke.so.3 (Debian: libopenblas0-openmp, liblapacke): %s",
                    missing);
   return MARS_OK;
+}
+
+const char *mx_host_blas(void) {
+  const char *what;
+
+  (void)!mx_blas_open(&what, NULL);
+  return what;
 }
 
 void mx_blas_threads(int n) {

@@ -88,6 +88,7 @@ typedef struct mars_session_info {
   int n_spill_dirs;
   const char *const *spill_dirs;
   int64_t live_allocations; /**< engine records not yet freed (for tests) */
+  const char *blas;        /**< the BLAS and LAPACK that linear algebra uses and its kernels, or why there is none */
 } mars_session_info;
 MARS_API void mars_session_get_info(mars_session *s, mars_session_info *out);
 

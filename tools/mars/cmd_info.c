@@ -21,6 +21,7 @@ typedef struct libraries {
 
 static int add_library(struct dl_phdr_info *info, size_t bytes, void *user) {
   static const char *const wanted[] = {"libmars.", "libhwloc.", "liburing.", "libsleef.", "libxxhash.", "libgomp.",
+                                       "libopenblas", "liblapacke.",
                                        "libcuda.", "libnvrtc.", "libnccl."};
   libraries *l = user;
   char *path = info->dlpi_name && *info->dlpi_name ? realpath(info->dlpi_name, NULL) : NULL;
@@ -72,6 +73,7 @@ static void print_text(const mars_session_info *i, const struct utsname *u, cons
     printf("spill        %s, %s free\n", i->spill_dirs[d], room < 0 ? "?" : mt_fmt_bytes(room));
   }
   if (i->n_spill_dirs <= 0) printf("spill        off\n");
+  printf("blas         %s\n", i->blas);
   printf("libraries   ");
   for (int k = 0; k < l->n; k++) printf(" %s", l->name[k]);
   printf("\nbuilt with   %s\n", MARS_BUILT_WITH);
@@ -98,7 +100,8 @@ static void print_json(const mars_session_info *i, const struct utsname *u, cons
     put_json_string("directory", i->spill_dirs[d], ", ");
     printf("\"free_bytes\": %.0f}", room < 0 ? 0 : room);
   }
-  printf("], \"libraries\": [");
+  printf("], ");
+  put_json_string("blas", i->blas, ", \"libraries\": [");
   for (int k = 0; k < l->n; k++) printf("%s\"%s\"", k ? ", " : "", l->name[k]);
   printf("], ");
   put_json_string("built_with", MARS_BUILT_WITH, "}\n");
