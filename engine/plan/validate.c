@@ -147,10 +147,28 @@ static const char *end(const check *k) {
   return NULL;
 }
 
+/* UNITs up to the highest place that the plan names and that lies in the arena: a small job in a large arena needs few. */
+static int64_t units_named(const mx_plan *p) {
+  int64_t top = 0, arena = (int64_t)p->machine->arena_bytes;
+  for (int64_t i = 0; i < p->steps.n; i++) {
+    const mx_step *s = &p->steps.at[i];
+    if (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD) continue;
+    int64_t end = s->offset + room_of(&p->chunks.at[s->id]);
+    if (end > top && end <= arena) top = end;
+  }
+  for (int64_t c = 0; c < p->chunks.n; c++) {
+    int32_t v = p->chunks.at[c].value;
+    if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
+    int64_t end = p->values.at[v].value->chunks[p->chunks.at[c].index].offset + room_of(&p->chunks.at[c]);
+    if (end > top && end <= arena) top = end;
+  }
+  return (top + UNIT - 1) / UNIT;
+}
+
 mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
   mars_status st = MARS_OK;
   const char *wrong;
-  check k = {.plan = p, .units = (int64_t)p->machine->arena_bytes / UNIT};
+  check k = {.plan = p, .units = units_named(p)};
   size_t n = (size_t)p->chunks.n + 1;
   bool fences = k.units <= 1 << 17; /* replaying them costs memory as large as the arena */
   k.live = mx_calloc(p->mem, (size_t)k.units / 64 + 1, 8);
