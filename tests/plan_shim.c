@@ -140,6 +140,7 @@ const char *shim_space_torture(uint64_t seed, int64_t bytes, int rounds) {
   for (int i = 0; i < LIVE; i++)
     if (at[i] >= 0) mx_space_free(space, at[i], size[i], (mx_fence){-1, -1});
   mx_fence f = {-1, -1};
+  mx_space_use_all(space);
   if (!wrong && mx_space_alloc(space, bytes / 4096 * 4096, &f) < 0) wrong = "free memory does not come together again";
   mx_space_destroy(space);
   if (!wrong && atomic_load(&mem.live)) wrong = "leak";

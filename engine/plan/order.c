@@ -101,6 +101,12 @@ static bool finish(orderer *o, int32_t task) {
       o->state[s] = 1;
       if (!mx_vec_push(p->mem, &o->stack, ((frame){s, 0}))) return false;
     }
+  int32_t next = task + 1; /* what a routine has begun it ends, or it would be left half-made while others take the room */
+  if (o->readers.first && of_routine(p, task) && next < p->n_tasks && p->tasks.at[next].kernel == t->kernel &&
+      p->rtasks.at[p->tasks.at[next].tile].chained && o->state[next] == 0) {
+    o->state[next] = 1;
+    if (!mx_vec_push(p->mem, &o->stack, ((frame){next, 0}))) return false;
+  }
   for (int32_t k = t->first_out; k < t[1].first_out && o->readers.first; k++) {
     int32_t out = p->outs.at[k];
     for (int32_t i = o->readers.first[out + 1]; i-- > o->readers.first[out];) { /* a stack: the first reader comes out first */

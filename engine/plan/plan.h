@@ -283,6 +283,8 @@ typedef struct mx_fence {
 } mx_fence;
 /* Offset or -1; *fence is raised to what the memory waits for. bytes are rounded by mx_space_round. */
 int64_t mx_space_alloc(mx_space *space, int64_t bytes, mx_fence *fence);
+/* From now on large blocks may take what was kept for small ones; false: they could before. */
+bool mx_space_use_all(mx_space *space);
 /* Memory waiting for a store is reused last, other memory first (it is warm). false: no memory for the record. */
 bool mx_space_free(mx_space *space, int64_t offset, int64_t bytes, mx_fence fence);
 int64_t mx_space_round(int64_t bytes);

@@ -51,6 +51,7 @@ typedef struct scheduler {
   int64_t clean_ahead, loaded_ahead, to_come, spill_used;
   int64_t need;      /* largest working set of a task */
   bool nomem, no_spill_room;
+  bool tiny_too;     /* chunks below a page may leave as well: they free next to nothing */
 } scheduler;
 
 /* ---- heap ---- */
@@ -95,6 +96,7 @@ static int32_t next_use(const scheduler *z, int32_t c) {
 
 static void track(scheduler *z, int32_t c) {
   if (!z->evicting || !(z->s[c].flags & RESIDENT) || !z->plan->chunks.at[c].bytes) return;
+  if (!z->tiny_too && z->plan->chunks.at[c].bytes < MX_IO_ALIGN / 2) return;
   heap_push(z, z->s[c].flags & CLEAN ? &z->clean : &z->dirty, (entry){next_use(z, c), c});
 }
 
@@ -202,7 +204,15 @@ static bool evict(scheduler *z, int32_t position, int32_t beyond) {
 static int64_t room(scheduler *z, int64_t bytes, int32_t position, int32_t beyond, mx_fence *fence) {
   for (;;) {
     int64_t at = mx_space_alloc(z->space, bytes, fence);
-    if (at >= 0 || z->nomem || !evict(z, position, beyond)) return at;
+    if (at >= 0 || z->nomem || evict(z, position, beyond)) {
+      if (at >= 0 || z->nomem) return at;
+      continue;
+    }
+    if (beyond > position) return -1; /* a load ahead can wait */
+    if (mx_space_use_all(z->space)) continue;
+    if (z->tiny_too) return -1;
+    z->tiny_too = true;
+    start_evicting(z);
   }
 }
 

@@ -3,13 +3,14 @@
  * allows is what memory will hold.
  *
  * Free blocks wait in bins of equal size; large blocks are taken from the low end of the untouched middle, small ones
- * from its high end. Only when nothing fits are neighbours merged.
+ * from its high end, of which a little is kept for them: one small block in the midst of the large ones would keep two of
+ * them from being merged. Only when nothing fits are neighbours merged.
  */
 #include "engine/plan/plan.h"
 
 #include <stdlib.h>
 
-enum { PAGE = MX_IO_ALIGN, SMALL_UNIT = 64 };
+enum { PAGE = MX_IO_ALIGN, SMALL_UNIT = 64, SMALL_SHARE = 64, SMALL_MOST = 1 << 20 };
 
 typedef struct block {
   int64_t offset, bytes;
@@ -25,6 +26,7 @@ typedef struct bin {
 struct mx_space {
   mx_mem *mem;
   int64_t bytes, lo, hi; /* [lo, hi) was never used, or merged back */
+  int64_t kept;          /* of it, for blocks below a page */
   mx_fence wild;
   int64_t used, peak;
   int64_t freed; /* frees since the last merge */
@@ -49,6 +51,7 @@ mx_space *mx_space_create(mx_mem *mem, size_t bytes) {
   if (!s) return NULL;
   *s = (mx_space){.mem = mem, .bytes = (int64_t)(bytes - bytes % PAGE), .spare = -1, .wild = {-1, -1}};
   s->hi = s->bytes;
+  s->kept = s->bytes / SMALL_SHARE < SMALL_MOST ? s->bytes / SMALL_SHARE / PAGE * PAGE : SMALL_MOST;
   return s;
 }
 
@@ -168,7 +171,7 @@ static int64_t try_alloc(mx_space *s, int64_t bytes, mx_fence *fence) {
     }
     put(s, f.offset, f.bytes, f.fence, true);
   }
-  if (s->hi - s->lo >= bytes) {
+  if (s->hi - s->lo - (bytes < PAGE ? 0 : s->kept) >= bytes) {
     raise(fence, s->wild);
     if (bytes < PAGE) return s->hi -= bytes;
     int64_t at = s->lo;
@@ -187,6 +190,12 @@ int64_t mx_space_alloc(mx_space *s, int64_t bytes, mx_fence *fence) {
   s->used += bytes;
   if (s->used > s->peak) s->peak = s->used;
   return at;
+}
+
+bool mx_space_use_all(mx_space *s) {
+  bool kept = s->kept > 0;
+  s->kept = 0;
+  return kept;
 }
 
 bool mx_space_free(mx_space *s, int64_t offset, int64_t bytes, mx_fence fence) {
