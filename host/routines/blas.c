@@ -44,7 +44,8 @@ static const char *better_core(void) {
 /* The environment is not changed in place, since other threads may be reading it: for the moment of loading there is a copy
    with one more entry. */
 static void *open_with(const char *file, const char *entry) {
-  char **old = environ, **copy;
+  static char **copy; /* stays: somebody may still be looking at it */
+  char **old = environ;
   size_t n = 0;
   void *lib;
 
@@ -56,7 +57,7 @@ static void *open_with(const char *file, const char *entry) {
   copy[n + 1] = NULL;
   environ = copy;
   lib = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-  environ = old; /* the copy stays: somebody may still be looking at it */
+  environ = old;
   return lib;
 }
 
