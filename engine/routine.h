@@ -47,7 +47,7 @@ typedef struct mx_rbuild {
   mx_plan *plan;
   mx_pkernel *k;
   int32_t kernel;       /* its number */
-  mars_dtype dtype;     /* of the node */
+  mars_dtype dtype;     /* in which the routine works: operand 0's */
   int64_t elem;         /* bytes of it */
   int64_t first_rtask;
   int32_t task;         /* being made, -1 */

@@ -81,8 +81,9 @@ static void say_routine(text *t, const mx_plan *p, int64_t i) {
     count[r->op]++;
     flops += r->flops;
   }
-  say(t, "  k%lld routine %s%s, %lld tasks, %.3g flops\n    reads", (long long)i, mx_op_row_of(k->node->op)->info.name,
-      k->node->op == MX_OP_MATMUL && (k->node->attr.routine.flags & MX_RF_SYMMETRIC) ? " of a symmetric product" : "", (long long)n, flops);
+  say(t, "  k%lld routine %s%s%s%s, %lld tasks, %.3g flops\n    reads", (long long)i, mx_op_row_of(k->node->op)->info.name,
+      k->node->op == MX_OP_MATMUL && (k->node->attr.routine.flags & MX_RF_SYMMETRIC) ? " of a symmetric product" : "",
+      k->method ? " by " : "", k->method ? k->method : "", (long long)n, flops);
   for (int s = 0; s < k->n_slots; s++) say(t, " v%d", k->slot[s].value);
   say(t, "; makes");
   for (int o = 0; o < 4; o++)

@@ -8,7 +8,7 @@ mars_status mx_fuse_routine(mx_fuser *f, int group, int level, mars_error *err) 
   mx_plan *plan = f->plan;
   mx_node *node = f->roots.at[group].node;
   const int n = node->n_operands;
-  mx_pkernel k = {.level = level, .carry_first = -1, .node = node, .n_slots = n, .routine = mx_routine_of(node->op)};
+  mx_pkernel k = {.level = level, .carry_first = -1, .node = node, .dtype = node->operand[0]->dtype, .n_slots = n, .routine = mx_routine_of(node->op)};
   k.slot = mx_pool_alloc(&plan->pool, (size_t)n * sizeof *k.slot + 1);
   if (!k.slot) return MX_NOMEM(err, plan->fn);
   if (!k.routine) return mx_fail(err, MARS_E_INTERNAL, "%s: no tile rule for %s", plan->fn, mx_op_row_of(node->op)->info.name);

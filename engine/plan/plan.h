@@ -95,7 +95,9 @@ typedef struct mx_pkernel {
   bool big;          /* its streams are larger than the caches */
   /* routines (engine/routine.h) */
   const struct mx_routine *routine; /* NULL: a program */
-  mx_node *node;     /* one of the nodes: op, dtype, attributes */
+  mx_node *node;     /* one of the nodes: op, attributes */
+  mars_dtype dtype;  /* in which it works: its first operand's; results may have others */
+  const char *method; /* which of several it takes, for mars_explain; NULL: it has one */
   int n_slots, n_results;
   mx_pslot *slot;    /* [n_slots] operands */
   int32_t result[4]; /* plan value of each result, -1: not wanted */

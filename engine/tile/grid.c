@@ -83,7 +83,7 @@ void mx_tile_choose(mx_plan *plan) {
   for (int64_t i = 0; i < plan->kernels.n; i++) {
     const mx_pkernel *k = &plan->kernels.at[i];
     if (k->routine) {
-      int64_t e = arena / ((int64_t)mars_dtype_bytes(k->node->dtype) * TILES_IN_BUDGET);
+      int64_t e = arena / ((int64_t)mars_dtype_bytes(k->dtype) * TILES_IN_BUDGET);
       plan->square = true;
       if (e < elements) elements = e;
       continue;

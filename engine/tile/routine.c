@@ -272,7 +272,7 @@ int64_t mx_r_width(const mx_plan *plan, int64_t rows, int64_t elem, int64_t shar
 
 mars_status mx_tile_routine(mx_plan *plan, int32_t kernel, mx_stamps *stamp, mars_error *err) {
   mx_pkernel *k = &plan->kernels.at[kernel];
-  mx_rbuild b = {.plan = plan, .k = k, .kernel = kernel, .dtype = k->node->dtype, .first_rtask = plan->rtasks.n, .task = -1,
+  mx_rbuild b = {.plan = plan, .k = k, .kernel = kernel, .dtype = k->dtype, .first_rtask = plan->rtasks.n, .task = -1,
                  .group = -1, .stamp = stamp, .st = MARS_OK, .err = err};
   b.elem = (int64_t)mars_dtype_bytes(b.dtype);
   k->first_task = (int32_t)plan->tasks.n;
