@@ -15,6 +15,10 @@ mars_status mx_fail_errno(mars_error *err, mars_status st, int errnum, const cha
     __attribute__((format(printf, 4, 5)));
 void mx_error_clear(mars_error *err);
 
+/* Never leaves the engine: a factorisation's condition does not suit the method that was planned; mars_error.code is the level
+   of mx_plan.exact that the job is to be planned again with. */
+#define MX_E_CONDITION ((mars_status)1000)
+
 /* Needs `mars_status st` in scope and a label done. */
 #define MX_TRY(call)                                                                                         \
   do {                                                                                                       \

@@ -233,35 +233,66 @@ static void fill_stats(mars_job *job, const mx_plan *plan, double plan_seconds) 
   atomic_store(&job->tasks_total, plan->stats.computes);
 }
 
+static void drop_plan(run *r) {
+  mars_session *s = r->actor->session;
+  for (int64_t i = 0; i < r->n_kernels; i++) s->device->ops->kernel_destroy(s->device, r->kernels[i]);
+  mx_free(&s->mem, r->kernels);
+  r->kernels = NULL;
+  r->n_kernels = 0;
+  r->plan = NULL;
+}
+
+/* Plan and play, or explain. *out, to be destroyed by the caller: also after a failure, if there is one. */
+static mars_status run_plan(run *r, const mx_plan_input *input, mx_plan **out, mars_error *err) {
+  mx_actor *a = r->actor;
+  mars_job *job = r->job;
+  mars_status st = MARS_OK;
+  int64_t t0 = mx_now_ns(), t1;
+  MX_TRY(mx_plan_make(input, make_kernels, scratch_of, r, out, err));
+  t1 = mx_now_ns();
+  fill_stats(job, *out, (double)(t1 - t0) * 1e-9);
+  if (job->explain >= 0) {
+    job->text = mx_explain(*out, (mars_explain_format)job->explain);
+    if (!job->text) MX_TRY(MX_NOMEM(err, job->fn));
+    goto done;
+  }
+  MX_TRY(prepare_kept(r, err));
+  MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, err));
+  job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
+done:
+  return st;
+}
+
 static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
   mars_session *s = a->session;
   mars_status st = MARS_OK;
   run r = {.actor = a, .job = job};
   mx_plan *plan = NULL;
-  int64_t t0 = mx_now_ns();
-  job->started_ns = t0;
+  mars_error bad = {0};
+  job->started_ns = mx_now_ns();
   become_busy(a);
   if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
   MX_TRY(hold_kept(&r, err));
   MX_TRY(create_sinks(&r, err));
   mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .wants = job->wants,
                          .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept};
-  MX_TRY(mx_plan_make(&input, make_kernels, scratch_of, &r, &plan, err));
-  int64_t t1 = mx_now_ns();
-  fill_stats(job, plan, (double)(t1 - t0) * 1e-9);
-  if (job->explain >= 0) {
-    job->text = mx_explain(plan, (mars_explain_format)job->explain);
-    if (!job->text) MX_TRY(MX_NOMEM(err, job->fn));
-    goto done;
+  for (;;) { /* a factorisation may find that the matrix needs another method: then from the beginning, results written over */
+    st = run_plan(&r, &input, &plan, &bad);
+    if (st != MX_E_CONDITION || bad.code <= input.exact || bad.code > 2) break;
+    mx_log(s, MARS_LOG_INFO, "%s; the job is run again, with %s", bad.message,
+           bad.code == 1 ? "a second pass of Cholesky QR" : "Householder reflections");
+    publish_kept(&r, false);
+    drop_plan(&r);
+    mx_plan_destroy(plan);
+    plan = NULL;
+    input.exact = (int)bad.code;
+    atomic_store(&job->tasks_done, 0);
   }
-  MX_TRY(prepare_kept(&r, err));
-  MX_TRY(mx_execute(a, job, plan, r.kernels, scratch_of, &r, err));
-  job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
+  if (st != MARS_OK && err) *err = bad;
 done:
   if (plan) publish_kept(&r, st == MARS_OK && job->explain < 0);
   st = finish_sinks(&r, st, err);
-  for (int64_t i = 0; i < r.n_kernels; i++) s->device->ops->kernel_destroy(s->device, r.kernels[i]);
-  mx_free(&s->mem, r.kernels);
+  drop_plan(&r);
   mx_plan_destroy(plan);
   for (size_t i = 0; i < r.n_kept; i++) mx_value_release(r.kept[i]);
   mx_free(&s->mem, r.kept);

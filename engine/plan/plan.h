@@ -195,7 +195,8 @@ typedef struct mx_plan {
   int64_t chunk_elements;
   bool square; /* grids balance the last two axes: something is read across */
   int attempt; /* plans that did not fit before this one */
-  bool exact;  /* routines take no method that rests on a good condition: the run before this one found it bad */
+  int exact;   /* 0: routines may take methods that rest on a good condition; 1, 2: the run before this one found it bad, or
+                  very bad (MX_E_CONDITION) */
 
   MX_VEC(mx_pvalue) values;
   MX_VEC(mx_pkernel) kernels;
@@ -222,7 +223,7 @@ typedef struct mx_plan_input {
   const char *fn;
   const mx_want *wants;
   size_t n_wants;
-  bool exact;            /* as in mx_plan */
+  int exact;             /* as in mx_plan */
   mx_value *const *kept; /* values that the session holds in arena and spill store */
   size_t n_kept;
 } mx_plan_input;
