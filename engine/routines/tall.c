@@ -174,6 +174,8 @@ static void by_cholesky(tall *t, bool twice) {
   const mx_rarg r1 = cholesky(t, NULL, twice ? MOST_LEVEL1 : narrow, MOST_LEVEL1);
   const mx_rarg r2 = twice ? cholesky(t, &r1, MOST_SECOND, 0) : r1, x = finish(t, &r2, twice ? &r1 : NULL, false);
   if (b->k->result[0] < 0) return;
+  const int64_t room = (int64_t)b->plan->machine->arena_bytes / 8 / mx_tall_panel_bytes(t->n, t->wide);
+  const int64_t units = most(1, least(room, MX_TALL_MUL_UNITS));
   for (int64_t i = 0; i < t->blocks && b->st == MARS_OK; i++) {
     const mx_rarg a = block(t, i);
     mx_rarg u = mx_r_result_mat(b, 0, t->number * t->blocks + i);
@@ -183,7 +185,8 @@ static void by_cholesky(tall *t, bool twice) {
     mx_r_read(b, &x);
     if (twice) mx_r_read(b, &r1);
     const bool in_place = a.cs == 1 && !twice && b->elem == t->wide;
-    mx_r_end(b, in_place ? 0 : MX_TALL_MUL_UNITS * mx_tall_panel_bytes(t->n, t->wide), 2.0 * (twice ? 2 : 1) * (double)a.rows * (double)t->n * (double)t->n);
+    mx_r_p(b, 0, units);
+    mx_r_end(b, in_place ? 0 : units * mx_tall_panel_bytes(t->n, t->wide), 2.0 * (twice ? 2 : 1) * (double)a.rows * (double)t->n * (double)t->n);
   }
 }
 

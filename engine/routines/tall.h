@@ -10,11 +10,12 @@
 
 enum { MX_TALL_MUL_UNITS = 8, MX_TALL_SYRK = 64 /* columns from which half a Gram matrix is made */ };
 
-/* Rows that are multiplied at a time: narrow matrices stay below the 10^6 multiplications up to which OpenBLAS packs nothing. */
+/* Rows that are multiplied at a time: in cache, and so few that narrow matrices stay below the 10^6 multiplications up to which
+   OpenBLAS packs nothing. */
 static inline int64_t mx_tall_panel(int64_t n) {
-  const int64_t p = n < MX_TALL_SYRK ? ((int64_t)1 << 19) / (n * n) & -(int64_t)16 : 256;
+  const int64_t p = n < MX_TALL_SYRK ? 8192 / n & -(int64_t)16 : 256;
 
-  return p > 2048 ? 2048 : p;
+  return p > 1024 ? 1024 : p;
 }
 
 /* Bytes: a panel, and the product with it. */

@@ -145,7 +145,7 @@ static void sum_up(const mx_tile_call *t, double *g, int64_t n, int64_t parts) {
         lost += x[n2 + at];
         add_compensated(&sum, &lost, &x[at], 1);
       }
-      g[at] = sum + lost;
+      g[at] = isfinite(lost) ? sum + lost : sum; /* an overflow leaves NaN in what was lost */
     }
 }
 
@@ -326,7 +326,7 @@ mars_status mx_tile_run_tall_svd(const mx_tile_call *t, char *scratch, int64_t u
 int64_t mx_tile_units_tall_mul(const mx_tile_call *t, int threads) {
   const int64_t panels = (t->mat[0].rows + mx_tall_panel(t->mat[0].cols) - 1) / mx_tall_panel(t->mat[0].cols);
 
-  return least(panels, least(threads, MX_TALL_MUL_UNITS));
+  return least(panels, least(threads, t->p[0]));
 }
 
 mars_status mx_tile_run_tall_mul(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
