@@ -246,6 +246,18 @@ void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_
   mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
 }
 
+void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst) {
+  parts q = {.dst = dst};
+  const int32_t old = dst->chunk;
+  if (fails(b)) return;
+  dst->chunk = mx_r_temp_like(b, old);
+  mx_r_begin(b, MX_TILE_COPY, 0);
+  add_in(b, old);
+  if (!fails(b)) b->plan->chunks.at[dst->chunk].takes = old;
+  walk(b, slot, batch, row, col, dst->rows, dst->cols, &q);
+  mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
+}
+
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   parts q = {0};
   mx_rarg a = {.chunk = -1, .memory = -1};
@@ -272,7 +284,7 @@ int64_t mx_r_width(const mx_plan *plan, int64_t rows, int64_t elem, int64_t shar
 
 mars_status mx_tile_routine(mx_plan *plan, int32_t kernel, mx_stamps *stamp, mars_error *err) {
   mx_pkernel *k = &plan->kernels.at[kernel];
-  mx_rbuild b = {.plan = plan, .k = k, .kernel = kernel, .dtype = k->node->dtype, .first_rtask = plan->rtasks.n, .task = -1,
+  mx_rbuild b = {.plan = plan, .k = k, .kernel = kernel, .dtype = k->node->operand[0]->dtype, .first_rtask = plan->rtasks.n, .task = -1,
                  .group = -1, .stamp = stamp, .st = MARS_OK, .err = err};
   b.elem = (int64_t)mars_dtype_bytes(b.dtype);
   k->first_task = (int32_t)plan->tasks.n;
