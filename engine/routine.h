@@ -89,6 +89,8 @@ mx_rarg mx_r_t(const mx_rarg *a); /* transposed */
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* COPY task: operand box into dst (a chunk of the routine's own that is first written here). */
 void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, const mx_rarg *dst);
+/* The same over a chunk that is there already: dst->chunk becomes the next version. */
+void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst);
 
 /* ---- tasks ---- */
 

@@ -83,11 +83,16 @@ mars_tensor *mx_build_close(mx_build *b, mx_node *node, bool weak) {
   mars_tensor *t = mx_build_result(b, node);
 
   if (t != NULL && t->node != NULL) t->weak = weak;
+  mx_build_drop(b);
+  return t;
+}
+
+void mx_build_drop(mx_build *b) {
+  if (b->session == NULL) return;
   for (size_t i = 0; i < b->n_held; i++) mx_node_release(&b->session->graph, b->held[i]);
   if (b->held != b->few) mx_free(&b->session->mem, b->held);
   b->n_held = 0;
   b->held = b->few;
-  return t;
 }
 
 /* ---- checks ---- */

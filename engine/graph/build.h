@@ -43,8 +43,10 @@ mx_node *mx_build_fail_copy(mx_build *b, const mars_error *error);
 mx_node *mx_build_hold(mx_build *b, mx_node *node);
 /* Gives the held nodes back and makes the handle: on `node`, or on the error. */
 mars_tensor *mx_build_close(mx_build *b, mx_node *node, bool weak);
-/* For calls with two results: a handle now, the build stays open. */
+/* For calls with several results: a handle now, the build stays open. */
 mars_tensor *mx_build_result(mx_build *b, mx_node *node);
+/* Gives the held nodes back and makes no handle. */
+void mx_build_drop(mx_build *b);
 
 /* ---- checks ---- */
 

@@ -246,6 +246,18 @@ void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_
   mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
 }
 
+void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst) {
+  parts q = {.dst = dst};
+  const int32_t old = dst->chunk;
+  if (fails(b)) return;
+  dst->chunk = mx_r_temp_like(b, old);
+  mx_r_begin(b, MX_TILE_COPY, 0);
+  add_in(b, old);
+  if (!fails(b)) b->plan->chunks.at[dst->chunk].takes = old;
+  walk(b, slot, batch, row, col, dst->rows, dst->cols, &q);
+  mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
+}
+
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   parts q = {0};
   mx_rarg a = {.chunk = -1, .memory = -1};

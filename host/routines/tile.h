@@ -33,6 +33,13 @@ void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t
 /* Matrix-matrix product of the call's dtype on strided matrices (one stride of each is 1): c = (first ? 0 : c) +- op(a) op(b). */
 void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b);
 
+/* Lower triangle of c = (FIRST ? 0 : c) +- a a^T, with HERM a a^H; flags as of the operation SYRK but CONJ. */
+void mx_tile_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a);
+/* b = op(a)^-1 b or b op(a)^-1; flags LOWER, UPPER, UNIT, TRANS, CONJ (with TRANS), RIGHT as of the operation TRSM. */
+void mx_tile_trsm(mars_dtype dt, unsigned flags, const mx_mat *a, const mx_mat *b);
+/* Parts that n rows or columns of work are cut into. The number of threads does not count: results have the same bits. */
+int64_t mx_tile_parts(int64_t n);
+
 static inline mx_mat mx_mat_sub(const mx_mat *a, size_t elem, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   return (mx_mat){a->base + (row * a->rs + col * a->cs) * (int64_t)elem, rows, cols, a->rs, a->cs};
 }

@@ -123,25 +123,25 @@ mars_status mx_tile_run_gemm(const mx_tile_call *t, char *scratch, int64_t unit,
 
 static void blas_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a) {
   const bool z = is_complex(dt), herm = z && (flags & MX_TF_HERM);
-  const double keep = flags & MX_TF_FIRST ? 0 : 1;
+  const double keep = flags & MX_TF_FIRST ? 0 : 1, sign = flags & MX_TF_NEGATE ? -1 : 1;
   const int n = (int)c->rows, k = (int)a->cols, la = mx_mat_ld(a), lc = mx_mat_ld(c);
   const CBLAS_TRANSPOSE tr = row_major(a) ? CblasNoTrans : herm ? CblasConjTrans : CblasTrans;
-  const float one_c[2] = {1, 0}, keep_c[2] = {(float)keep, 0};
-  const double one_z[2] = {1, 0}, keep_z[2] = {keep, 0};
+  const float one_c[2] = {(float)sign, 0}, keep_c[2] = {(float)keep, 0};
+  const double one_z[2] = {sign, 0}, keep_z[2] = {keep, 0};
 
   switch (dt) {
   case MARS_F32:
-    BL(cblas_ssyrk)(CblasRowMajor, CblasLower, tr, n, k, 1, (const float *)a->base, la, (float)keep, (float *)c->base, lc);
+    BL(cblas_ssyrk)(CblasRowMajor, CblasLower, tr, n, k, (float)sign, (const float *)a->base, la, (float)keep, (float *)c->base, lc);
     break;
   case MARS_F64:
-    BL(cblas_dsyrk)(CblasRowMajor, CblasLower, tr, n, k, 1, (const double *)a->base, la, keep, (double *)c->base, lc);
+    BL(cblas_dsyrk)(CblasRowMajor, CblasLower, tr, n, k, sign, (const double *)a->base, la, keep, (double *)c->base, lc);
     break;
   case MARS_C64:
-    if (herm) BL(cblas_cherk)(CblasRowMajor, CblasLower, tr, n, k, 1, a->base, la, (float)keep, c->base, lc);
+    if (herm) BL(cblas_cherk)(CblasRowMajor, CblasLower, tr, n, k, (float)sign, a->base, la, (float)keep, c->base, lc);
     else BL(cblas_csyrk)(CblasRowMajor, CblasLower, tr, n, k, one_c, a->base, la, keep_c, c->base, lc);
     break;
   default:
-    if (herm) BL(cblas_zherk)(CblasRowMajor, CblasLower, tr, n, k, 1, a->base, la, keep, c->base, lc);
+    if (herm) BL(cblas_zherk)(CblasRowMajor, CblasLower, tr, n, k, sign, a->base, la, keep, c->base, lc);
     else BL(cblas_zsyrk)(CblasRowMajor, CblasLower, tr, n, k, one_z, a->base, la, keep_z, c->base, lc);
   }
 }
@@ -169,26 +169,27 @@ static void mirror(const mx_mat *c, mars_dtype dt, bool herm) {
 /* Two threads: the upper left and lower right squares are half of the work of the square between them. */
 int64_t mx_tile_units_syrk(const mx_tile_call *t, int threads) { return 1; }
 
-mars_status mx_tile_run_syrk(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
-  const mx_mat *c = &t->mat[0], *a = &t->mat[1];
-  const bool z = is_complex(t->dtype), conj = z && (t->flags & MX_TF_CONJ), herm = z && (t->flags & MX_TF_HERM);
+void mx_tile_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a) {
+  const bool z = is_complex(dt), conj = z && (flags & MX_TF_CONJ), herm = z && (flags & MX_TF_HERM);
+  const mx_mat at = mx_mat_t(a);
+  unsigned f = flags & (MX_TF_FIRST | MX_TF_NEGATE);
 
-  if (t->dtype < MARS_F16 || c->cs != 1 || (conj && !herm)) { /* conj(a) conj(a)^T, integers: the whole square */
-    const mx_mat at = mx_mat_t(a);
-    unsigned f = t->flags & MX_TF_FIRST;
-
+  if (dt < MARS_F16 || c->cs != 1 || (conj && !herm)) { /* conj(a) conj(a)^T, integers: the whole square */
     if (conj) f |= MX_TF_CONJ;
     if (herm ? !conj : conj) f |= MX_TF_CONJ2;
-    mx_tile_gemm(t->dtype, f, c, a, &at);
-    return MARS_OK;
-  }
-  if (herm && (conj || a->cs != 1)) { /* BLAS offers a a^H for row-major a, and conj(a) a^T for column-major */
-    const mx_mat at = mx_mat_t(a);
-
-    mx_tile_gemm(t->dtype, (t->flags & MX_TF_FIRST) | (conj ? MX_TF_CONJ : MX_TF_CONJ2), c, a, &at);
+    mx_tile_gemm(dt, f, c, a, &at);
+  } else if (herm && (conj || a->cs != 1)) { /* BLAS offers a a^H for row-major a, and conj(a) a^T for column-major */
+    mx_tile_gemm(dt, f | (conj ? MX_TF_CONJ : MX_TF_CONJ2), c, a, &at);
   } else {
-    blas_syrk(t->dtype, t->flags, c, a);
+    blas_syrk(dt, flags, c, a);
   }
-  if (t->flags & MX_TF_MIRROR) mirror(c, t->dtype, herm);
+}
+
+mars_status mx_tile_run_syrk(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+  const mx_mat *c = &t->mat[0], *a = &t->mat[1];
+  const bool z = is_complex(t->dtype);
+
+  mx_tile_syrk(t->dtype, t->flags, c, a);
+  if (t->flags & MX_TF_MIRROR) mirror(c, t->dtype, z && (t->flags & MX_TF_HERM));
   return MARS_OK;
 }

@@ -1,0 +1,43 @@
+/* Sizes and loads of block columns. Contract: engine/routines/panels.h. */
+#include "engine/routines/panels.h"
+
+enum { MOST_COLUMNS = 256 }; /* of a panel: BLAS is as fast as it gets, and factoring one is still a small part */
+
+static int64_t round_down(int64_t w, int64_t unit) { return w > unit ? w - w % unit : w; }
+
+void mx_panels_choose(const mx_plan *plan, int64_t rows, int64_t cols, int64_t elem, int windows, mx_panels *out) {
+  int64_t arena = (int64_t)plan->machine->arena_bytes, column = rows * elem, chunk = plan->machine->chunk_elements;
+  for (int i = 0; i < plan->attempt && arena > 1; i++) arena /= 2;
+  mx_panels p = {.rows = rows, .cols = cols, .factored = rows < cols ? rows : cols};
+  p.nb = arena / 12 / column;
+  if (p.nb > MOST_COLUMNS) p.nb = MOST_COLUMNS;
+  if (chunk > 0 && p.nb > chunk / rows) p.nb = chunk / rows;
+  p.nb = round_down(round_down(p.nb, 8), 32);
+  if (p.nb > p.factored) p.nb = p.factored;
+  if (p.nb < 1) p.nb = 1;
+  p.count = (p.factored + p.nb - 1) / p.nb;
+  p.width = arena / 100 * (windows > 1 ? 30 : 46) / column;
+  if (p.width >= cols) {
+    p.width = cols;
+  } else {
+    p.width = p.width > p.nb ? p.width / p.nb * p.nb : p.nb;
+    int64_t n = (cols + p.width - 1) / p.width, even = (cols + n - 1) / n; /* no small last one */
+    even = (even + p.nb - 1) / p.nb * p.nb;
+    if (even < p.width) p.width = even;
+    if (p.width > cols) p.width = cols;
+  }
+  *out = p;
+}
+
+void mx_panels_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t rows, int64_t width, int64_t col, int64_t cols, mx_rarg *window) {
+  const bool fresh = window->chunk < 0;
+  const int64_t step = b->k->edge > 0 ? b->k->edge : rows; /* so that a task needs a few chunks of the operand only */
+  const int32_t chunk = fresh ? mx_r_temp(b, rows * width * b->elem) : window->chunk;
+  *window = mx_r_mat_f(chunk, rows, cols);
+  for (int64_t row = 0; row < rows; row += step) {
+    mx_rarg part = mx_r_sub(b, window, row, 0, rows - row < step ? rows - row : step, cols);
+    if (fresh && row == 0) mx_r_load(b, slot, batch, row, col, &part);
+    else mx_r_load_over(b, slot, batch, row, col, &part);
+    window->chunk = part.chunk;
+  }
+}
