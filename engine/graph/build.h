@@ -81,8 +81,13 @@ mx_node *mx_build_routine(mx_build *b, mx_op op, mx_node *const *operand, int n,
 /* Matrix product of operands of one dtype with NumPy's matmul rules for two or more axes (batches broadcast, empty ones give
    zeros); finds conjugates and symmetry (linalg.c). */
 mx_node *mx_build_matmul(mx_build *b, mx_node *x, mx_node *y);
+/* Result axis d is axis perm[d] of the node. */
+mx_node *mx_build_permute(mx_build *b, mx_node *node, const int *perm);
 /* The last two axes exchanged; with conj also conjugated. */
 mx_node *mx_build_matrix_transpose(mx_build *b, mx_node *x, bool conj);
+/* The elements of axes p and q (not equal) whose index along q is that along p plus `offset`, along a new last axis; p and q go
+   away. No more than these elements is read where the layout allows it (linalg_parts.c). */
+mx_node *mx_build_diagonal(mx_build *b, mx_node *x, int p, int q, int64_t offset);
 /* n >= 2 operands of one dtype, none empty */
 mx_node *mx_build_concat(mx_build *b, mx_node *const *operand, int n, const mars_shape *shape, int axis);
 

@@ -235,6 +235,19 @@ mx_node *mx_graph_peel(mx_graph *graph, const mx_node *node, mx_op op) {
   return operand;
 }
 
+bool mx_graph_operands(mx_graph *graph, const mx_node *node, mx_node **operand) {
+  bool there;
+
+  pthread_mutex_lock(&graph->lock);
+  there = node->value == NULL;
+  for (int o = 0; there && o < node->n_operands; o++) {
+    operand[o] = node->operand[o];
+    mx_node_retain(operand[o]);
+  }
+  pthread_mutex_unlock(&graph->lock);
+  return there;
+}
+
 bool mx_node_has_value(mx_graph *graph, const mx_node *node) {
   bool has;
 

@@ -88,6 +88,8 @@ typedef struct mx_graph {
 mx_node *mx_graph_intern(mx_graph *graph, const mx_node *proto, mx_node *const *operand, int n);
 /* Operand 0, retained, if the node is an `op` whose values do not exist yet; else NULL. For views that collapse. */
 mx_node *mx_graph_peel(mx_graph *graph, const mx_node *node, mx_op op);
+/* All operands, retained, unless the node's values exist: then false. */
+bool mx_graph_operands(mx_graph *graph, const mx_node *node, mx_node **operand);
 bool mx_node_has_value(mx_graph *graph, const mx_node *node);
 
 mars_status mx_graph_init(mx_graph *graph, mx_mem *mem, mars_error *err);

@@ -68,9 +68,38 @@ static mx_node *broadcast_batches(mx_build *b, mx_node *x, const mars_shape *sha
   return mx_build_broadcast(b, x, &to);
 }
 
+/* Elementwise product, summed over the axis that is the `axis`-th from the end, in the operands' dtype. */
+static mx_node *multiply_and_sum(mx_build *b, mx_node *x, mx_node *y, int axis, const mars_shape *shape) {
+  mx_node *r = b->st == MARS_OK ? mx_build_op2(b, MX_OP_MULTIPLY, x, y) : NULL;
+
+  if (b->st != MARS_OK) return NULL;
+  r = mx_build_cast(b, mx_build_reduce(b, MX_OP_SUM, r, 1u << (r->shape.ndim - axis), 0), x->dtype);
+  return mx_build_reshape(b, r, shape);
+}
+
+enum { SMALL_FLOPS = 512 };
+
+/* Products that are bound by memory, or by the number of tasks, are a pass over elements and a reduction: with a vector, and
+   of many small matrices. Operands are then computed on the way instead of being stored. NULL: it is none of these. */
+static mx_node *thin_product(mx_build *b, mx_node *x, mx_node *y, const mars_shape *shape) {
+  if (b->st != MARS_OK) return NULL;
+  const int nd = shape->ndim, nx = x->shape.ndim, ny = y->shape.ndim;
+  const int64_t m = shape->dims[nd - 2], n = shape->dims[nd - 1], k = x->shape.dims[nx - 1];
+  bool batch = false;
+  for (int d = 0; d < nd - 2; d++) batch |= shape->dims[d] > 1;
+  if (n == 1) return multiply_and_sum(b, x, mx_build_matrix_transpose(b, y, false), 1, shape);
+  if (m == 1) return multiply_and_sum(b, mx_build_matrix_transpose(b, x, false), y, 2, shape);
+  if (!batch || nd == MARS_MAX_DIMS || m > SMALL_FLOPS || n > SMALL_FLOPS || k > SMALL_FLOPS || m * n * k > SMALL_FLOPS) return NULL;
+  y = mx_build_matrix_transpose(b, y, false);
+  return multiply_and_sum(b, mx_build_expand(b, x, nx - 1), mx_build_expand(b, y, ny - 2), 1, shape);
+}
+
 static mx_node *product(mx_build *b, mx_node *x, mx_node *y, const mars_shape *shape) {
   bool cx, cy;
   uint32_t flags = 0;
+  mx_node *thin = thin_product(b, x, y, shape);
+
+  if (thin != NULL || b->st != MARS_OK) return thin;
 
   x = peel_conj(b, x, &cx);
   y = peel_conj(b, y, &cy);

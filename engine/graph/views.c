@@ -65,8 +65,7 @@ mars_tensor *mars_ravel(mars_tensor *a) {
 
 /* ---- permutations ---- */
 
-/* Result axis d is axis perm[d] of the node. */
-static mx_node *permute(mx_build *b, mx_node *node, const int *perm) {
+mx_node *mx_build_permute(mx_build *b, mx_node *node, const int *perm) {
   mars_shape shape;
   mx_view view;
 
@@ -96,7 +95,7 @@ mars_tensor *mars_transpose(mars_tensor *a) {
   if (b.st == MARS_OK) {
     int ndim = a->node->shape.ndim;
     for (int d = 0; d < ndim; d++) perm[d] = ndim - 1 - d;
-    node = permute(&b, a->node, perm);
+    node = mx_build_permute(&b, a->node, perm);
   }
   return mx_build_close(&b, node, false);
 }
@@ -115,7 +114,7 @@ mars_tensor *mars_permute_dims(mars_tensor *a, mars_axes perm) {
                     perm.count, ndim);
     else if (mx_build_axes(&b, &perm, ndim, &mask))
       for (int d = 0; d < ndim; d++) mx_build_axis(&b, perm.axis[d], ndim, &order[d]);
-    node = permute(&b, a->node, order);
+    node = mx_build_permute(&b, a->node, order);
   }
   return mx_build_close(&b, node, false);
 }
@@ -131,7 +130,7 @@ mars_tensor *mars_swapaxes(mars_tensor *a, int axis1, int axis2) {
     if (mx_build_axis(&b, axis1, ndim, &p) && mx_build_axis(&b, axis2, ndim, &q)) {
       perm[p] = q;
       perm[q] = p;
-      node = permute(&b, a->node, perm);
+      node = mx_build_permute(&b, a->node, perm);
     }
   }
   return mx_build_close(&b, node, false);
@@ -149,7 +148,7 @@ mars_tensor *mars_moveaxis(mars_tensor *a, int source, int destination) {
       memmove(perm + p, perm + p + 1, (size_t)(ndim - 1 - p) * sizeof *perm);
       memmove(perm + q + 1, perm + q, (size_t)(ndim - 1 - q) * sizeof *perm);
       perm[q] = p;
-      node = permute(&b, a->node, perm);
+      node = mx_build_permute(&b, a->node, perm);
     }
   }
   return mx_build_close(&b, node, false);
