@@ -89,6 +89,9 @@ mx_rarg mx_r_t(const mx_rarg *a); /* transposed */
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* COPY task: operand box into dst (a chunk of the routine's own that is first written here). */
 void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, const mx_rarg *dst);
+/* The same as COPY tasks of `band` rows each, so that no more of the operand than that need be in memory beside dst, whose
+   chunk is the last version afterwards. */
+void mx_r_load_bands(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t band);
 
 /* ---- tasks ---- */
 

@@ -146,13 +146,18 @@ void mx_r_write(mx_rbuild *b, const mx_rarg *m) {
   add_out(b, m->chunk);
 }
 
-void mx_r_into(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
+/* The task updates m's chunk in place, and the version that comes out is `chunk`. */
+static void take_over(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
   add_in(b, m->chunk);
   if (fails(b)) return;
   b->plan->chunks.at[chunk].takes = m->chunk;
   m->chunk = chunk;
-  add_arg(b, m);
   add_out(b, chunk);
+}
+
+void mx_r_into(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
+  take_over(b, m, chunk);
+  add_arg(b, m);
 }
 
 void mx_r_update(mx_rbuild *b, mx_rarg *m) {
@@ -184,7 +189,8 @@ typedef struct parts {
   int ndim, n;
   mx_rarg first;     /* where the first part stands */
   bool whole;        /* it is the whole box */
-  const mx_rarg *dst;/* not NULL: copy every part there */
+  const mx_rarg *dst;/* not NULL: copy every part there, */
+  bool more;         /* which has been written before */
   int64_t rows, cols;
 } parts;
 
@@ -204,7 +210,8 @@ static bool part_arg(void *ctx, const mx_part *part) {
   if (fails(b)) return false;
   if (q->dst) {
     mx_rarg to = mx_r_sub(b, q->dst, r0, c0, src.rows, src.cols);
-    mx_r_write(b, &to);
+    if (q->more) add_arg(b, &to);
+    else mx_r_write(b, &to);
     mx_r_read(b, &src);
   } else if (q->n == 0) {
     q->first = src;
@@ -244,6 +251,18 @@ void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_
   mx_r_begin(b, MX_TILE_COPY, 0);
   walk(b, slot, batch, row, col, dst->rows, dst->cols, &q);
   mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
+}
+
+void mx_r_load_bands(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t band) {
+  for (int64_t i = 0; i < dst->rows && !fails(b); i += band) {
+    mx_rarg part = mx_r_sub(b, dst, i, 0, dst->rows - i < band ? dst->rows - i : band, dst->cols);
+    parts q = {.dst = &part, .more = i > 0};
+    mx_r_begin(b, MX_TILE_COPY, 0);
+    if (i > 0) take_over(b, dst, mx_r_temp_like(b, dst->chunk));
+    part.chunk = dst->chunk;
+    walk(b, slot, batch, row + i, col, part.rows, part.cols, &q);
+    mx_r_end(b, 0, (double)part.rows * (double)part.cols);
+  }
 }
 
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols) {
