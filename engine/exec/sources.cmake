@@ -3,7 +3,7 @@ set(MARS_EXEC_SOURCES
   fuse/build.c fuse/fuse.c fuse/routine.c
   tile/grid.c tile/region.c tile/routine.c tile/tasks.c
   routines/table.c routines/matmul.c
-  routines/qr.c routines/qr_panels.c routines/svd.c routines/svd_dense.c routines/tall.c
+  routines/qr.c routines/qr_panels.c routines/svd.c routines/svd_dense.c routines/eigh.c routines/tall.c
   plan/make.c plan/order.c plan/schedule.c plan/space.c plan/validate.c
   sim/sim.c
   exec/actor.c exec/bind.c exec/executor.c exec/explain.c exec/mailbox.c exec/owner.c exec/run.c exec/session.c exec/value.c)

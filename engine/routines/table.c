@@ -1,10 +1,10 @@
 /* The tile rules, by op. */
 #include "engine/routine.h"
 
-extern const mx_routine mx_routine_matmul, mx_routine_qr, mx_routine_svd;
+extern const mx_routine mx_routine_matmul, mx_routine_qr, mx_routine_svd, mx_routine_eigh;
 
 const mx_routine *mx_routine_of(mx_op op) {
-  static const mx_routine *const all[] = {&mx_routine_matmul, &mx_routine_qr, &mx_routine_svd};
+  static const mx_routine *const all[] = {&mx_routine_matmul, &mx_routine_qr, &mx_routine_svd, &mx_routine_eigh};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i]->op == op) return all[i];
   return NULL;

@@ -1,5 +1,4 @@
 /* Dispatch of tile operations. */
-#define _GNU_SOURCE
 #include "host/routines/tile.h"
 
 #include <sched.h>
