@@ -19,6 +19,135 @@ template <class T> class Dense : public testing::Test {};
 using Types = testing::Types<float, double, std::complex<float>, std::complex<double>>;
 TYPED_TEST_SUITE(Dense, Types);
 
+std::vector<double> falling(int64_t k, double condition) {
+  std::vector<double> s;
+  for (int64_t i = 0; i < k; i++)
+    s.push_back(std::pow(condition, k > 1 ? -(double)i / (double)(k - 1) : 0));
+  return s;
+}
+
+// ---- QR -------------------------------------------------------------------------------------------------
+
+template <class T> void check_qr(mars_session *s, const Mat<Wide<T>> &a, mars_qr_mode mode, const std::string &what) {
+  Scope scope(s);
+  mars_tensor *q = nullptr, *r = nullptr;
+  std::vector<Array> got;
+  mars_qr(tensor(s, array<T>(a)), mode, &q, &r);
+  ASSERT_TRUE(fetch_all(s, {q, r}, &got)) << what;
+  const Mat<Wide<T>> left = matrix<T>(got[0]), right = matrix<T>(got[1]);
+  const int64_t k = mode == MARS_QR_COMPLETE ? a.m : std::min(a.m, a.n);
+  ASSERT_EQ(left.m, a.m);
+  ASSERT_EQ(left.n, k);
+  ASSERT_EQ(right.m, k);
+  ASSERT_EQ(right.n, a.n);
+  const double b = bound("qr", std::max(a.m, a.n), unit<T>());
+  EXPECT_LE(frobenius(minus(product(left, right), a)), b * frobenius(a)) << what;
+  EXPECT_LE(not_orthonormal(left), b) << what;
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < std::min(i, a.n); j++)
+      ASSERT_EQ(right(i, j), Wide<T>(0)) << what << ", element " << i << ", " << j;
+}
+
+TYPED_TEST(Dense, QrOfShapes) {
+  Session s(small(64 * MiB));
+  const std::vector<std::pair<int64_t, int64_t>> shapes = {{1, 1},   {1, 5},   {5, 1},   {3, 3},   {31, 31},  {32, 33},   {63, 64},  {64, 63},
+                                                           {64, 64}, {65, 65}, {65, 64}, {64, 65}, {50, 200}, {129, 128}, {127, 129}, {130, 97}};
+  for (auto [m, n] : shapes)
+    for (mars_qr_mode mode : {MARS_QR_REDUCED, MARS_QR_COMPLETE})
+      check_qr<TypeParam>(s, rounded<TypeParam>(noise<Wide<TypeParam>>(m, n, (uint64_t)(m + n))), mode,
+                          std::to_string(m) + " x " + std::to_string(n) + (mode == MARS_QR_COMPLETE ? " complete" : ""));
+}
+
+// 1 MiB: panels of a few dozen columns, groups of a few panels
+TYPED_TEST(Dense, QrOutOfCore) {
+  const int64_t d = quick() ? 4 : 1;
+  for (auto [m, n] : std::vector<std::pair<int64_t, int64_t>>{{600 / d, 600 / d}, {601 / d, 399 / d}, {300 / d, 640 / d}}) {
+    Session s(small(kMinimalBudget));
+    check_qr<TypeParam>(s, rounded<TypeParam>(noise<Wide<TypeParam>>(m, n, 77)), MARS_QR_REDUCED, std::to_string(m) + " x " + std::to_string(n));
+  }
+}
+
+TYPED_TEST(Dense, QrOfBadMatrices) {
+  using W = Wide<TypeParam>;
+  Session s(small(64 * MiB));
+  const int64_t m = 150, n = 100;
+  for (double condition : {1e8, 1e14})
+    check_qr<TypeParam>(s, rounded<TypeParam>(with_values<W>(m, n, falling(n, condition), 8)), MARS_QR_REDUCED,
+                        "condition " + std::to_string(condition));
+  std::vector<double> few = falling(n, 10);
+  std::fill(few.begin() + 40, few.end(), 0.0);
+  check_qr<TypeParam>(s, rounded<TypeParam>(with_values<W>(m, n, few, 8)), MARS_QR_REDUCED, "rank 40");
+  Mat<W> graded = noise<W>(m, n, 9), zero(m, n);
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++)
+      graded(i, j) = j % 7 == 3 ? W(0) : graded(i, j) * std::pow(2.0, -(double)j / 2);
+  check_qr<TypeParam>(s, rounded<TypeParam>(graded), MARS_QR_REDUCED, "graded, with zero columns");
+  check_qr<TypeParam>(s, zero, MARS_QR_COMPLETE, "zeros");
+}
+
+TEST(DenseQr, SpillsAndKeepsItsBitsForAnyNumberOfThreads) {
+  const int64_t n = quick() ? 200 : 600;
+  std::vector<Array> first;
+  for (int threads : {1, 2}) {
+    Session s(small(kMinimalBudget, threads));
+    Scope scope(s);
+    mars_tensor *a = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n, n)), *q = nullptr, *r = nullptr;
+    mars_qr(a, MARS_QR_REDUCED, &q, &r);
+    mars_stats stats = run_stats(s, {q, r});
+    EXPECT_LE(stats.peak_arena_bytes, kMinimalBudget);
+    if (!quick()) {
+      EXPECT_GT(stats.spill_written_bytes, (size_t)(n * n * 8));
+    }
+    std::vector<Array> got = {fetched(q), fetched(r)};
+    if (first.empty()) first = got;
+    for (size_t i = 0; i < 2; i++)
+      EXPECT_TRUE(same_bits(got[i], first[i]));
+  }
+}
+
+TEST(DenseQr, OneResultAlone) {
+  Session s(small(2 * MiB));
+  Scope scope(s);
+  Array a = array<double>(noise<double>(90, 210, 1)), tall = array<double>(noise<double>(210, 190, 1));
+  for (const Array &x : {a, tall}) {
+    mars_tensor *q = nullptr, *r = nullptr, *q1 = nullptr, *r1 = nullptr;
+    mars_qr(tensor(s, x), MARS_QR_REDUCED, &q, &r);
+    std::vector<Array> both;
+    ASSERT_TRUE(fetch_all(s, {q, r}, &both));
+    mars_qr(tensor(s, x), MARS_QR_REDUCED, &q1, nullptr);
+    mars_qr(tensor(s, x), MARS_QR_REDUCED, nullptr, &r1);
+    EXPECT_TRUE(same_bits(fetched(q1), both[0]));
+    EXPECT_TRUE(same_bits(fetched(r1), both[1]));
+  }
+}
+
+TEST(DenseQr, BatchesChunksAndTransposes) {
+  const int64_t m = 70, n = 41;
+  Array a(MARS_C128, {3, m, n});
+  Rng rng(4);
+  for (int64_t i = 0; i < 2 * a.size(); i++)
+    ((double *)(void *)a.bytes.data())[i] = rng.unit();
+  for (int64_t chunk : {0, 97}) {
+    Session s(small(8 * MiB, 2, chunk));
+    Scope scope(s);
+    for (bool turned : {false, true}) {
+      mars_tensor *q = nullptr, *r = nullptr, *t = tensor(s, a);
+      std::vector<Array> got;
+      mars_qr(turned ? mars_swapaxes(t, 1, 2) : t, MARS_QR_REDUCED, &q, &r);
+      ASSERT_TRUE(fetch_all(s, {q, r}, &got));
+      for (int64_t k = 0; k < 3; k++) {
+        Mat<std::complex<double>> x = matrix<std::complex<double>>(a, k), y((turned ? n : m), (turned ? m : n));
+        for (int64_t i = 0; i < y.m; i++)
+          for (int64_t j = 0; j < y.n; j++)
+            y(i, j) = turned ? x(j, i) : x(i, j);
+        const auto left = matrix<std::complex<double>>(got[0], k);
+        EXPECT_LE(frobenius(minus(product(left, matrix<std::complex<double>>(got[1], k)), y)), 1e-13 * frobenius(y));
+        EXPECT_LE(not_orthonormal(left), 1e-13);
+      }
+    }
+  }
+}
+
 // ---- EIGH -----------------------------------------------------------------------------------------------
 
 template <class T> void check_eigh(mars_session *s, const Mat<Wide<T>> &a, const std::vector<double> &want, const std::string &what) {
@@ -164,12 +293,6 @@ template <class T> void check_svd(mars_session *s, const Mat<Wide<T>> &a, bool f
   }
 }
 
-std::vector<double> falling(int64_t k, double condition) {
-  std::vector<double> s;
-  for (int64_t i = 0; i < k; i++)
-    s.push_back(std::pow(condition, k > 1 ? -(double)i / (double)(k - 1) : 0));
-  return s;
-}
 
 TYPED_TEST(Dense, SvdOfShapes) {
   Session s(small(64 * MiB));
