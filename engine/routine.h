@@ -89,6 +89,8 @@ mx_rarg mx_r_t(const mx_rarg *a); /* transposed */
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* COPY task: operand box into dst (a chunk of the routine's own that is first written here). */
 void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, const mx_rarg *dst);
+/* COPY task for rows [from, from + rows) of dst: from 0 first, then the others in place. */
+void mx_r_load_rows(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t from, int64_t rows);
 /* The same as COPY tasks of `band` rows each, so that no more of the operand than that need be in memory beside dst, whose
    chunk is the last version afterwards. */
 void mx_r_load_bands(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t band);
@@ -114,6 +116,9 @@ void mx_r_group_begin(mx_rbuild *b);
 void mx_r_group_end(mx_rbuild *b);
 
 /* ---- sizes ---- */
+
+/* Extent of a chunk of an operand along one of its axes; 0: it is not cut along it (or lies in caller memory). */
+int64_t mx_r_axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis);
 
 /* Largest width w <= most, a multiple of `unit` where possible and at least 1, with `count * rows * w * elem` bytes inside
    1 / share of the arena at the plan's attempt (which halves it each time). */

@@ -8,13 +8,16 @@
  * Van Loan 1989). Traffic is about m n (n / (2 p nb)) elements for groups of p panels. q is formed in the same way from panels
  * of the identity, by the reflections in reverse; those that lie below what a panel of q touches are left out.
  *
+ * An operand whose chunks are much wider than a group (rows of an earlier job) would be read whole for every group: it is
+ * cut into blocks as wide as panels first.
+ *
  * r and q are cut into chunks as wide as the panels, so that each is written once.
  */
 #include "engine/routines/orthogonal.h"
 
 #include <string.h>
 
-enum { WIDEST = 128, NARROW = 32, SHARE = 6 /* panels that must fit at once, with what they are loaded from */ };
+enum { WIDEST = 128, NARROW = 32, FEW = 8 /* panels in a group that are too few to keep threads even */, SHARE = 6 /* panels that must fit at once, with what they are loaded from */ };
 
 typedef struct panels {
   mx_rbuild *b;
@@ -23,6 +26,8 @@ typedef struct panels {
   int64_t m, n, k;  /* k reflections */
   int64_t nb, group, count, factored; /* panels of all columns, and of the first k */
   mx_rarg *panel, *t; /* [count], [factored] */
+  int64_t strip;      /* rows of the blocks that the operand is cut into first, 0: it is read as it is */
+  mx_rarg *block;     /* [strips, count] */
 } panels;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -71,6 +76,7 @@ static void apply(panels *q, int64_t j, mx_rarg *c, unsigned flags) {
   mx_r_update(b, &to);
   mx_r_read(b, &v);
   mx_r_read(b, &q->t[j]);
+  mx_r_p(b, 0, q->group < FEW ? WIDEST / 2 : WIDEST);
   mx_r_end(b, mx_space_round(c->cols * w * b->elem), 4.0 * (double)rows * (double)w * (double)c->cols);
   c->chunk = to.chunk;
 }
@@ -108,12 +114,64 @@ static void copy_out(panels *q, int which, int64_t column, const mx_rarg *panel,
   mx_r_group_end(b);
 }
 
-static void factor_group(panels *q, int64_t g0, int64_t g1) {
+/* ---- the operand ---- */
+
+/* Rows of blocks; 0 where groups read about what they need. */
+static int64_t strip_rows(const panels *q, int64_t arena) {
+  const int nd = q->b->k->node->operand[0]->shape.ndim;
+  const int64_t wide = mx_r_axis_chunk(q->b->plan, q->b->k, 0, nd - 1), high = mx_r_axis_chunk(q->b->plan, q->b->k, 0, nd - 2);
+  const int64_t group = q->group * q->nb, groups = ceil_div(q->n, group);
+  if (!wide || (group + least(wide, q->n)) * groups < 4 * q->n) return 0;
+  int64_t rows = arena / 4 / (q->n * q->b->elem);
+  if (high && rows > high) rows -= rows % high;
+  return rows > 0 ? least(rows, q->m) : 1;
+}
+
+static void cut_into_blocks(panels *q) {
   mx_rbuild *b = q->b;
+  for (int64_t s = 0; s * q->strip < q->m && b->st == MARS_OK; s++) {
+    const int64_t rows = least(q->strip, q->m - s * q->strip);
+    mx_r_group_begin(b);
+    for (int64_t i = 0; i < q->count; i++) {
+      mx_rarg *block = &q->block[s * q->count + i];
+      *block = mx_r_mat_f(mx_r_temp(b, rows * width_of(q, q->n, i) * b->elem), rows, width_of(q, q->n, i));
+      mx_r_load(b, 0, q->batch, s * q->strip, i * q->nb, block);
+    }
+    mx_r_group_end(b);
+  }
+}
+
+static void load_blocks(panels *q, int64_t i) {
+  mx_rbuild *b = q->b;
+  mx_rarg to = q->panel[i];
+  mx_r_begin(b, MX_TILE_COPY, 0);
+  for (int64_t s = 0; s * q->strip < q->m; s++) {
+    const mx_rarg *block = &q->block[s * q->count + i];
+    to = mx_r_sub(b, &q->panel[i], s * q->strip, 0, block->rows, block->cols);
+    mx_r_write(b, &to);
+    mx_r_read(b, block);
+  }
+  mx_r_end(b, 0, (double)to.rows * (double)to.cols);
+}
+
+/* Panels [g0, g1) as they are in the operand: band by band, so that what spans several panels is read once. */
+static void load_group(panels *q, int64_t g0, int64_t g1) {
+  mx_rbuild *b = q->b;
+  const int64_t high = mx_r_axis_chunk(b->plan, b->k, 0, b->k->node->operand[0]->shape.ndim - 2), band = high ? high : q->m;
   for (int64_t i = g0; i < g1; i++) {
     q->panel[i] = mx_r_mat_f(mx_r_temp(b, q->m * width_of(q, q->n, i) * b->elem), q->m, width_of(q, q->n, i));
-    mx_r_load_bands(b, 0, q->batch, 0, i * q->nb, &q->panel[i], b->k->edge);
+    if (q->strip) load_blocks(q, i);
   }
+  for (int64_t at = 0; at < q->m && !q->strip && b->st == MARS_OK; at += band) {
+    mx_r_group_begin(b);
+    for (int64_t i = g0; i < g1; i++) mx_r_load_rows(b, 0, q->batch, 0, i * q->nb, &q->panel[i], at, least(band, q->m - at));
+    mx_r_group_end(b);
+  }
+}
+
+static void factor_group(panels *q, int64_t g0, int64_t g1) {
+  mx_rbuild *b = q->b;
+  load_group(q, g0, g1);
   for (int64_t j = 0; j < least(g0, q->factored) && b->st == MARS_OK; j++) {
     mx_r_group_begin(b);
     for (int64_t i = g0; i < g1; i++) apply(q, j, &q->panel[i], MX_TF_TRANS);
@@ -153,6 +211,7 @@ static void one_matrix(panels *q, mx_rarg *c) {
   mx_rbuild *b = q->b;
   const int64_t needed = b->k->result[1] >= 0 ? q->count : q->factored;
   mx_r_break(b);
+  if (q->strip) cut_into_blocks(q);
   for (int64_t g = 0; g < needed && b->st == MARS_OK; g += q->group) factor_group(q, g, least(g + q->group, needed));
   if (b->k->result[0] < 0) return;
   const mars_shape *shape = &b->plan->values.at[b->k->result[0]].shape;
@@ -173,7 +232,9 @@ void mx_qr_panels(mx_rbuild *b) {
   q.panel = mx_pool_alloc(&b->plan->pool, (size_t)q.count * sizeof *q.panel);
   q.t = mx_pool_alloc(&b->plan->pool, (size_t)q.factored * sizeof *q.t);
   mx_rarg *c = mx_pool_alloc(&b->plan->pool, (size_t)q.group * sizeof *c);
-  if (!q.panel || !q.t || !c) {
+  q.strip = strip_rows(&q, (int64_t)b->plan->machine->arena_bytes);
+  q.block = mx_pool_alloc(&b->plan->pool, (size_t)(q.strip ? ceil_div(q.m, q.strip) * q.count : 0) * sizeof *q.block + 1);
+  if (!q.panel || !q.t || !q.block || !c) {
     mx_r_fail(b, MARS_E_MEMORY, "no memory for the engine's own records");
     return;
   }

@@ -1,7 +1,7 @@
 /*
  * QR_PANEL and QR_APPLY: ?geqrt3, which recurses over columns and so is made of matrix products, and ?larfb.
  *
- * QR_APPLY is cut into units of columns whose width depends on the shape alone: the same bits for any number of threads.
+ * QR_APPLY is cut into units of columns whose width the tile rule fixes: the same bits for any number of threads.
  */
 #include "host/routines/tile.h"
 
@@ -55,16 +55,14 @@ mars_status mx_tile_run_qr_panel(const mx_tile_call *t, char *scratch, int64_t u
   return MARS_OK;
 }
 
-enum { UNIT_COLUMNS = 64 };
-
 int64_t mx_tile_units_qr_apply(const mx_tile_call *t, int threads) {
-  return (t->mat[0].cols + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
+  return (t->mat[0].cols + t->p[0] - 1) / t->p[0];
 }
 
 mars_status mx_tile_run_qr_apply(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
-  const int64_t es = (int64_t)mars_dtype_bytes(t->dtype), first = unit * UNIT_COLUMNS;
+  const int64_t es = (int64_t)mars_dtype_bytes(t->dtype), first = unit * t->p[0];
   const mx_mat *c = &t->mat[0], *v = &t->mat[1], *f = &t->mat[2];
-  const int n = (int)(c->cols - first < UNIT_COLUMNS ? c->cols - first : UNIT_COLUMNS);
+  const int n = (int)(c->cols - first < t->p[0] ? c->cols - first : t->p[0]);
   const reflector r = {t->dtype, t->flags & MX_TF_TRANS ? adjoint_of(t->dtype) : 'N', (int)c->rows, (int)v->cols, v->base, f->base, leading(v),
                        leading(f)};
 
