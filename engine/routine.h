@@ -91,6 +91,11 @@ mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, 
 void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, const mx_rarg *dst);
 /* The same over a chunk that is there already: dst->chunk becomes the next version. */
 void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst);
+/* COPY task for rows [from, from + rows) of dst: from 0 first, then the others in place. */
+void mx_r_load_rows(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t from, int64_t rows);
+/* The same as COPY tasks of `band` rows each, so that no more of the operand than that need be in memory beside dst, whose
+   chunk is the last version afterwards. */
+void mx_r_load_bands(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t band);
 
 /* ---- tasks ---- */
 
@@ -113,6 +118,9 @@ void mx_r_group_begin(mx_rbuild *b);
 void mx_r_group_end(mx_rbuild *b);
 
 /* ---- sizes ---- */
+
+/* Extent of a chunk of an operand along one of its axes; 0: it is not cut along it (or lies in caller memory). */
+int64_t mx_r_axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis);
 
 /* Largest width w <= most, a multiple of `unit` where possible and at least 1, with `count * rows * w * elem` bytes inside
    1 / share of the arena at the plan's attempt (which halves it each time). */

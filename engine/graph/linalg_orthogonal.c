@@ -1,5 +1,5 @@
 /* QR and singular value decompositions: checks, empty matrices, and what the transpose of a wide one gives. */
-#include "engine/graph/build.h"
+#include "engine/graph/linalg.h"
 #include "engine/routine.h"
 #include "engine/session.h"
 
@@ -146,4 +146,19 @@ mars_tensor *mars_svdvals(mars_tensor *a) {
   x = matrix_operand(&b, a);
   if (b.st == MARS_OK) svd_nodes(&b, x, false, node);
   return mx_build_close(&b, node[1], false);
+}
+
+/* ---- for compositions ---- */
+
+mx_node *mx_build_matrix(mx_build *b, mars_tensor *a) { return matrix_operand(b, a); }
+void mx_build_deliver(mx_build *b, mx_node *const *node, mars_tensor **const *out, int n) { deliver(b, node, out, n); }
+mars_shape mx_matrix_shape(const mx_node *x, int64_t rows, int64_t cols) { return matrix_shape(x, rows, cols); }
+bool mx_shape_is_empty(const mars_shape *s) { return is_empty(s); }
+
+void mx_build_qr(mx_build *b, mx_node *x, mars_qr_mode mode, mx_node **q, mx_node **r) {
+  if (b->st == MARS_OK) qr_nodes(b, x, mode, q, r);
+}
+
+void mx_build_svd(mx_build *b, mx_node *x, bool full, mx_node *out[3]) {
+  if (b->st == MARS_OK) svd_nodes(b, x, full, out);
 }

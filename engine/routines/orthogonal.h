@@ -18,6 +18,8 @@ void mx_svd_tall(mx_rbuild *b);
 
 /* Any shape. */
 void mx_qr_panels(mx_rbuild *b);
+mars_status mx_qr_panels_grids(mx_plan *plan, mx_pkernel *k, mars_error *err);
 void mx_svd_dense(mx_rbuild *b);
+mars_status mx_svd_dense_grids(mx_plan *plan, mx_pkernel *k, mars_error *err);
 
 #endif

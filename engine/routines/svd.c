@@ -2,7 +2,7 @@
 #include "engine/routines/orthogonal.h"
 
 static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
-  return mx_tall_suits(plan, k) ? mx_tall_grids(plan, k, err) : MARS_OK;
+  return mx_tall_suits(plan, k) ? mx_tall_grids(plan, k, err) : mx_svd_dense_grids(plan, k, err);
 }
 
 static void tasks(mx_rbuild *b) {

@@ -146,13 +146,18 @@ void mx_r_write(mx_rbuild *b, const mx_rarg *m) {
   add_out(b, m->chunk);
 }
 
-void mx_r_into(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
+/* The task updates m's chunk in place, and the version that comes out is `chunk`. */
+static void take_over(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
   add_in(b, m->chunk);
   if (fails(b)) return;
   b->plan->chunks.at[chunk].takes = m->chunk;
   m->chunk = chunk;
-  add_arg(b, m);
   add_out(b, chunk);
+}
+
+void mx_r_into(mx_rbuild *b, mx_rarg *m, int32_t chunk) {
+  take_over(b, m, chunk);
+  add_arg(b, m);
 }
 
 void mx_r_update(mx_rbuild *b, mx_rarg *m) {
@@ -184,7 +189,8 @@ typedef struct parts {
   int ndim, n;
   mx_rarg first;     /* where the first part stands */
   bool whole;        /* it is the whole box */
-  const mx_rarg *dst;/* not NULL: copy every part there */
+  const mx_rarg *dst;/* not NULL: copy every part there, */
+  bool more;         /* which has been written before */
   int64_t rows, cols;
 } parts;
 
@@ -204,7 +210,8 @@ static bool part_arg(void *ctx, const mx_part *part) {
   if (fails(b)) return false;
   if (q->dst) {
     mx_rarg to = mx_r_sub(b, q->dst, r0, c0, src.rows, src.cols);
-    mx_r_write(b, &to);
+    if (q->more) add_arg(b, &to);
+    else mx_r_write(b, &to);
     mx_r_read(b, &src);
   } else if (q->n == 0) {
     q->first = src;
@@ -258,6 +265,22 @@ void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, i
   mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
 }
 
+void mx_r_load_rows(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t from, int64_t rows) {
+  mx_rarg part = mx_r_sub(b, dst, from, 0, rows, dst->cols);
+  parts q = {.dst = &part, .more = from > 0};
+  if (fails(b)) return;
+  mx_r_begin(b, MX_TILE_COPY, 0);
+  if (from > 0) take_over(b, dst, mx_r_temp_like(b, dst->chunk));
+  part.chunk = dst->chunk;
+  walk(b, slot, batch, row + from, col, part.rows, part.cols, &q);
+  mx_r_end(b, 0, (double)part.rows * (double)part.cols);
+}
+
+void mx_r_load_bands(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t band) {
+  for (int64_t i = 0; i < dst->rows && !fails(b); i += band)
+    mx_r_load_rows(b, slot, batch, row, col, dst, i, dst->rows - i < band ? dst->rows - i : band);
+}
+
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   parts q = {0};
   mx_rarg a = {.chunk = -1, .memory = -1};
@@ -270,6 +293,19 @@ mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, 
 }
 
 /* ---- sizes ---- */
+
+int64_t mx_r_axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis) {
+  const mx_pslot *s = &k->slot[slot];
+  const mx_pvalue *v = &plan->values.at[s->value];
+  if (v->kind == MX_PV_MEMORY || v->kind == MX_PV_CONCAT) return 0;
+  for (int d = 0; d < v->shape.ndim; d++)
+    if (s->access.view.axis[d] == axis) {
+      int64_t step = s->access.view.step[d], c = v->grid.chunk[d];
+      if (step < 0) step = -step;
+      return step > 1 ? (c + step - 1) / step : c;
+    }
+  return 0;
+}
 
 int64_t mx_r_width(const mx_plan *plan, int64_t rows, int64_t elem, int64_t share, int64_t unit, int64_t most) {
   int64_t arena = (int64_t)plan->machine->arena_bytes / share;

@@ -27,6 +27,12 @@ typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t
 int64_t mx_tile_units(const mx_tile_call *t, int threads);
 mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
 
+/* A call with MX_TF_ALONE gets all threads for BLAS: the launch says how many there are (1 for all other calls), the
+   operation brackets its LAPACK calls with the other two. */
+void mx_tile_set_spare(int threads);
+void mx_tile_threads_begin(void);
+void mx_tile_threads_end(void);
+
 /* Part `unit` of [0, n) cut into `units` nearly equal runs that start at multiples of `align`. */
 void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t *begin, int64_t *end);
 
