@@ -9,21 +9,26 @@
 #include <string.h>
 
 enum { MAX_SIBLINGS = 8 };
+/* States of a task. A queued one is on the stack to be done soon; whoever needs it sooner puts it on top again. */
+enum { UNTOUCHED, BEGUN, DONE, QUEUED };
 
 typedef struct frame {
   int32_t task, next;
 } frame;
 
-/* Program tasks that read chunks made by routines. */
+/* Tasks that read what routines made, directly or through other tasks ("downstream"): each runs as soon as all of that is
+   there, so that it need not be kept. */
 typedef struct readers {
-  int32_t *first;   /* per chunk: into task; NULL: the plan has no routine */
+  uint8_t *down;    /* per task; NULL: the plan has no routine */
+  int32_t *first;   /* per chunk: into task */
   int32_t *task;
   int32_t *missing; /* per task: such chunks still to come */
+  int32_t *open;    /* per kernel: next task of a block that is begun and not ended, -1 */
 } readers;
 
 typedef struct orderer {
   mx_plan *plan;
-  uint8_t *state;    /* 0 untouched, 1 on the stack, 2 done */
+  uint8_t *state;    /* what is said below */
   int32_t *combine;  /* per chunk: the COMBINE task that reads it, -1 */
   int32_t *pending;  /* per task: COMBINE inputs still to come */
   int32_t (*sibling)[MAX_SIBLINGS]; /* per kernel: kernels to run tile by tile beside it, -1 ends */
@@ -33,9 +38,27 @@ typedef struct orderer {
 
 static bool of_routine(const mx_plan *p, int32_t task) { return p->kernels.at[p->tasks.at[task].kernel].routine != NULL; }
 
-static bool is_push(const mx_plan *p, int32_t task, int32_t chunk) {
+/* Does the chunk come from a routine, or from downstream of one, and not from the task's own kernel? */
+static bool comes_down(const orderer *o, int32_t task, int32_t chunk) {
+  const mx_plan *p = o->plan;
   int32_t producer = p->chunks.at[chunk].producer;
-  return producer >= 0 && p->chunks.at[chunk].value >= 0 && of_routine(p, producer) && !of_routine(p, task) && p->tasks.at[task].tile >= 0;
+  if (producer < 0) return false;
+  if (of_routine(p, producer)) return p->tasks.at[producer].kernel != p->tasks.at[task].kernel;
+  return o->readers.down[producer];
+}
+
+static void mark_down(orderer *o) {
+  const mx_plan *p = o->plan;
+  int top = 0;
+  for (int64_t k = 0; k < p->kernels.n; k++)
+    if (p->kernels.at[k].level > top) top = p->kernels.at[k].level;
+  for (int level = 0; level <= top; level++) /* what a kernel reads is of a lower level, or its own */
+    for (int64_t k = 0; k < p->kernels.n; k++) {
+      if (p->kernels.at[k].level != level) continue;
+      for (int32_t t = p->kernels.at[k].first_task; t < p->n_tasks && p->tasks.at[t].kernel == k; t++)
+        for (int32_t i = p->tasks.at[t].first_in; i < p->tasks.at[t + 1].first_in && !o->readers.down[t]; i++)
+          o->readers.down[t] = comes_down(o, t, p->ins.at[i]);
+    }
 }
 
 static bool find_readers(orderer *o) {
@@ -45,14 +68,18 @@ static bool find_readers(orderer *o) {
   bool any = false;
   for (int64_t k = 0; k < p->kernels.n; k++) any |= p->kernels.at[k].routine != NULL;
   if (!any) return true;
+  r->down = mx_calloc(p->mem, (size_t)p->n_tasks + 1, 1);
   r->first = mx_calloc(p->mem, (size_t)p->chunks.n + 2, sizeof *r->first);
   r->missing = mx_calloc(p->mem, (size_t)p->n_tasks + 1, sizeof *r->missing);
-  if (!r->first || !r->missing) return false;
+  r->open = mx_alloc(p->mem, ((size_t)p->kernels.n + 1) * sizeof *r->open);
+  if (!r->down || !r->first || !r->missing || !r->open) return false;
+  memset(r->open, -1, ((size_t)p->kernels.n + 1) * sizeof *r->open);
+  mark_down(o);
   for (int pass = 0; pass < 2; pass++) {
     for (int32_t t = 0; t < p->n_tasks; t++)
-      for (int32_t k = p->tasks.at[t].first_in; k < p->tasks.at[t + 1].first_in; k++) {
+      for (int32_t k = p->tasks.at[t].first_in; k < p->tasks.at[t + 1].first_in && p->tasks.at[t].tile >= 0; k++) {
         int32_t c = p->ins.at[k];
-        if (!is_push(p, t, c)) continue;
+        if (!comes_down(o, t, c)) continue;
         if (pass) r->task[r->first[c]++] = t;
         else r->first[c + 1]++, r->missing[t]++, n++;
       }
@@ -65,6 +92,37 @@ static bool find_readers(orderer *o) {
   return true;
 }
 
+/* Put a task on the stack that is to be done soon. */
+static bool queue(orderer *o, int32_t task) {
+  if (o->state[task] != UNTOUCHED) return true;
+  o->state[task] = QUEUED;
+  return mx_vec_push(o->plan->mem, &o->stack, ((frame){task, 0}));
+}
+
+static bool chained(const mx_plan *p, int32_t task) {
+  return of_routine(p, task) && p->rtasks.at[p->tasks.at[task].tile].chained;
+}
+
+/* A task is done: what only waited for it follows. */
+static bool queue_readers(orderer *o, int32_t task) {
+  const mx_plan *p = o->plan;
+  const mx_ptask *t = &p->tasks.at[task];
+  const readers *r = &o->readers;
+  if (of_routine(p, task)) {
+    bool more = task + 1 < p->n_tasks && p->tasks.at[task + 1].kernel == t->kernel && chained(p, task + 1);
+    r->open[t->kernel] = more ? task + 1 : -1;
+  }
+  for (int32_t k = t->first_out; k < t[1].first_out; k++) {
+    int32_t out = p->outs.at[k];
+    for (int32_t i = r->first[out + 1]; i-- > r->first[out];) { /* a stack: the first reader comes out first */
+      int32_t reader = r->task[i];
+      if (--r->missing[reader]) continue;
+      if (chained(p, reader) && o->state[reader - 1] != DONE) continue; /* comes after that one */
+      if (!queue(o, reader)) return false;
+    }
+  }
+  return true;
+}
 
 static bool stored(const mx_pvalue *v) { return v->kind == MX_PV_FILE || v->kind == MX_PV_KEPT || v->kind == MX_PV_NEW; }
 
@@ -91,67 +149,57 @@ static void find_siblings(orderer *o) {
 /* Append a task; its siblings go on the stack; combines that it completes follow at once. */
 static bool finish(orderer *o, int32_t task) {
   mx_plan *p = o->plan;
-  o->state[task] = 2;
+  o->state[task] = DONE;
   p->order.at[p->order.n++] = task;
   const mx_ptask *t = &p->tasks.at[task];
   if (t->tile >= 0)
-    for (int i = 0; i < MAX_SIBLINGS && o->sibling[t->kernel][i] >= 0; i++) {
-      int32_t s = p->kernels.at[o->sibling[t->kernel][i]].first_task + t->tile;
-      if (o->state[s]) continue;
-      o->state[s] = 1;
-      if (!mx_vec_push(p->mem, &o->stack, ((frame){s, 0}))) return false;
-    }
-  int32_t next = task + 1; /* what a routine has begun it ends, or it would be left half-made while others take the room */
-  if (o->readers.first && of_routine(p, task) && next < p->n_tasks && p->tasks.at[next].kernel == t->kernel &&
-      p->rtasks.at[p->tasks.at[next].tile].chained && o->state[next] == 0) {
-    o->state[next] = 1;
-    if (!mx_vec_push(p->mem, &o->stack, ((frame){next, 0}))) return false;
-  }
-  for (int32_t k = t->first_out; k < t[1].first_out && o->readers.first; k++) {
-    int32_t out = p->outs.at[k];
-    for (int32_t i = o->readers.first[out + 1]; i-- > o->readers.first[out];) { /* a stack: the first reader comes out first */
-      int32_t reader = o->readers.task[i];
-      if (--o->readers.missing[reader] || o->state[reader]) continue;
-      o->state[reader] = 1;
-      if (!mx_vec_push(p->mem, &o->stack, ((frame){reader, 0}))) return false;
-    }
-  }
+    for (int i = 0; i < MAX_SIBLINGS && o->sibling[t->kernel][i] >= 0; i++)
+      if (!queue(o, p->kernels.at[o->sibling[t->kernel][i]].first_task + t->tile)) return false;
+  if (o->readers.down && (of_routine(p, task) || o->readers.down[task]) && !queue_readers(o, task)) return false;
   for (int32_t k = t->first_out; k < t[1].first_out; k++) {
     int32_t c = o->combine[p->outs.at[k]];
-    if (c >= 0 && --o->pending[c] == 0 && o->state[c] == 0 && !finish(o, c)) return false; /* as deep as the combine tree */
+    if (c >= 0 && --o->pending[c] == 0 && o->state[c] == UNTOUCHED && !finish(o, c)) return false; /* as deep as the combine tree */
   }
   return true;
 }
 
+static bool waits(const orderer *o, int32_t task) { return o->state[task] == UNTOUCHED || o->state[task] == QUEUED; }
+
+/* A task that must come before the frame's, -1. */
+static int32_t below(const orderer *o, frame *f) {
+  const mx_plan *p = o->plan;
+  const mx_ptask *t = &p->tasks.at[f->task];
+  const bool routine = of_routine(p, f->task);
+  const int32_t gate = routine ? p->rtasks.at[t->tile].gate : 1;
+  if (chained(p, f->task) && waits(o, f->task - 1)) return f->task - 1;
+  if (routine && !chained(p, f->task)) { /* end a block before another begins, or it would lie half-made in the other's room */
+    int32_t open = o->readers.open[t->kernel];
+    if (open >= 0 && waits(o, open)) return open;
+  }
+  if (f->next < t->first_in) f->next = t->first_in;
+  while (f->next < t[gate].first_in) {
+    int32_t producer = p->chunks.at[p->ins.at[f->next++]].producer;
+    if (producer < 0 || !waits(o, producer)) continue;
+    if (routine && producer >= f->task && p->tasks.at[producer].kernel == t->kernel) continue; /* of the group itself */
+    return producer;
+  }
+  return -1;
+}
+
 static bool visit(orderer *o, int32_t root) {
   mx_plan *p = o->plan;
-  if (o->state[root]) return true;
-  o->state[root] = 1;
-  if (!mx_vec_push(p->mem, &o->stack, ((frame){root, p->tasks.at[root].first_in}))) return false;
+  if (!queue(o, root)) return false;
   while (o->stack.n) {
     frame *f = &o->stack.at[o->stack.n - 1];
-    const mx_ptask *t = &p->tasks.at[f->task];
-    int32_t below = -1, gate = 1;
-    if (f->next < t->first_in) f->next = t->first_in;
-    if (p->kernels.at[t->kernel].routine) {
-      const mx_rtask *r = &p->rtasks.at[t->tile];
-      gate = r->gate;
-      if (r->chained && o->state[f->task - 1] == 0) below = f->task - 1;
-    }
-    while (f->next < t[gate].first_in && below < 0) {
-      int32_t producer = p->chunks.at[p->ins.at[f->next++]].producer;
-      if (producer < 0 || o->state[producer] != 0) continue;
-      if (producer >= f->task && p->tasks.at[producer].kernel == t->kernel && p->kernels.at[t->kernel].routine) continue;
-      below = producer;
-    }
-    if (below >= 0) {
-      o->state[below] = 1;
-      if (!mx_vec_push(p->mem, &o->stack, ((frame){below, p->tasks.at[below].first_in}))) return false;
+    int32_t task = f->task, first = o->state[task] == DONE ? -1 : below(o, f);
+    if (o->state[task] != DONE) o->state[task] = BEGUN;
+    if (first >= 0) {
+      o->state[first] = BEGUN;
+      if (!mx_vec_push(p->mem, &o->stack, ((frame){first, 0}))) return false;
       continue;
     }
-    int32_t task = f->task;
     o->stack.n--;
-    if (o->state[task] != 2 && !finish(o, task)) return false;
+    if (o->state[task] != DONE && !finish(o, task)) return false;
   }
   return true;
 }
@@ -190,8 +238,10 @@ done:
   mx_free(mem, o.combine);
   mx_free(mem, o.pending);
   mx_free(mem, o.sibling);
+  mx_free(mem, o.readers.down);
   mx_free(mem, o.readers.first);
   mx_free(mem, o.readers.task);
   mx_free(mem, o.readers.missing);
+  mx_free(mem, o.readers.open);
   return st;
 }

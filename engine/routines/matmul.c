@@ -14,7 +14,10 @@
 
 #include <string.h>
 
-enum { STRIP_ROWS = 2048, STRIP_COLUMNS = 4096 /* bounds what BLAS packs, and the time until a job is cancelled */ };
+enum {
+  STRIP_ROWS = 2048, STRIP_COLUMNS = 4096, /* bounds what BLAS packs, and the time until a job is cancelled */
+  MOST_TILES = 256 /* of a block, either way */
+};
 
 typedef struct product {
   mx_rbuild *b;
@@ -82,35 +85,51 @@ static int64_t panel_depth(const product *r) {
   return d < r->k ? d : r->k;
 }
 
-/* Tiles of a block: the least traffic that fits. */
+/* What bounds a block: bytes of a tile of the result, of the operands' panels, and the room for them. */
+typedef struct limits {
+  int64_t c, a, b, room;
+} limits;
+
+/* Most columns of a block of p rows that fits; 0: none. */
+static int64_t columns_for(const product *r, const limits *l, int64_t p) {
+  int64_t left = l->room - 2 * p * l->a, each = p * l->c + 2 * l->b, q = each > 0 ? left / each : r->nc;
+  if (left < 0 || q < 1) return 0;
+  if (r->symmetric) return q < p ? 0 : p;
+  return q < r->nc ? q : r->nc;
+}
+
+static double traffic_of(const product *r, const limits *l, int64_t p, int64_t q) {
+  return (double)l->a * (double)r->nr * (double)ceil_div(r->nc, q) + (double)l->b * (double)r->nc * (double)ceil_div(r->nr, p);
+}
+
+/* Tiles of a block: the least traffic that fits, and of what is hardly worse the smallest, since a block is alive as a whole. */
 static void choose_block(product *r) {
   const mx_plan *plan = r->b->plan;
   const mx_pkernel *k = r->b->k;
   const mx_pvalue *v = &plan->values.at[k->result[0]];
-  const int64_t e = r->b->elem, room = (int64_t)plan->machine->arena_bytes / 10 * 9;
-  const int64_t c = v->kind == MX_PV_MEMORY ? 0 : mx_space_round(r->tr * r->tc * e);
-  const int64_t a = in_memory(plan, k, 0) ? 0 : mx_space_round(r->tr * r->tk * e);
-  const int64_t b = in_memory(plan, k, 1) ? 0 : mx_space_round(r->tk * r->tc * e);
-  const int64_t beside = 3 * c; /* what reads the tiles, and loads ahead */
+  const int64_t e = r->b->elem, enough = 2 * plan->machine->threads; /* tiles, for the threads to share */
+  limits l = {.c = v->kind == MX_PV_MEMORY ? 0 : mx_space_round(r->tr * r->tc * e),
+              .a = in_memory(plan, k, 0) ? 0 : mx_space_round(r->tr * r->tk * e),
+              .b = in_memory(plan, k, 1) ? 0 : mx_space_round(r->tk * r->tc * e)};
+  l.room = (int64_t)plan->machine->arena_bytes / 10 * 9 - 3 * l.c; /* beside: what reads the tiles, and loads ahead */
   double best = -1;
   r->p = r->q = 1;
-  for (int64_t p = 1; p <= r->nr && p <= 4096; p++) {
-    int64_t left = room - beside - 2 * p * a, each = p * c + 2 * b, q = each > 0 ? left / each : r->nc;
-    if (left < 0) break;
-    if (r->symmetric && q > p) q = p;
-    if (r->symmetric && q < p) break;
-    if (q < 1) break;
-    if (q > r->nc) q = r->nc;
-    double traffic = (double)a * (double)r->nr * (double)ceil_div(r->nc, q) + (double)b * (double)r->nc * (double)ceil_div(r->nr, p);
-    if (best >= 0 && traffic >= best) continue;
-    best = traffic;
+  for (int64_t p = 1; p <= r->nr && p <= MOST_TILES; p++) {
+    int64_t q = columns_for(r, &l, p);
+    if (!q) break;
+    double t = traffic_of(r, &l, p, q);
+    if (best < 0 || t < best) best = t, r->p = p, r->q = q;
+  }
+  for (int64_t p = 1; best >= 0 && p < r->p; p++) {
+    int64_t q = columns_for(r, &l, p);
+    if (p * q < enough || p * q >= r->p * r->q || traffic_of(r, &l, p, q) > 1.02 * best) continue;
     r->p = p, r->q = q;
   }
   /* equal blocks instead of a small last one */
   r->p = ceil_div(r->nr, ceil_div(r->nr, r->p));
   r->q = ceil_div(r->nc, ceil_div(r->nc, r->q));
-  if (r->p > 256) r->p = 256;
-  if (r->q > 256) r->q = 256;
+  if (r->p > MOST_TILES) r->p = MOST_TILES;
+  if (r->q > MOST_TILES) r->q = MOST_TILES;
 }
 
 static int64_t extent_of(int64_t n, int64_t t, int64_t i) { return n - i * t < t ? n - i * t : t; }
