@@ -177,8 +177,10 @@ static void by_cholesky(tall *t, bool twice) {
   const int64_t room = (int64_t)b->plan->machine->arena_bytes / 8 / mx_tall_panel_bytes(t->n, t->wide);
   const int64_t units = most(1, least(room, MX_TALL_MUL_UNITS));
   for (int64_t i = 0; i < t->blocks && b->st == MARS_OK; i++) {
+    mx_r_break(b); /* blocks come in the order in which they are wanted */
     const mx_rarg a = block(t, i);
     mx_rarg u = mx_r_result_mat(b, 0, t->number * t->blocks + i);
+    mx_r_break(b);
     mx_r_begin(b, MX_TILE_TALL_MUL, 0);
     mx_r_write(b, &u);
     mx_r_read(b, &a);
@@ -215,6 +217,7 @@ static void factor(tall *t, node *x, const mx_rarg *from, int64_t n_from, bool w
 static void apply(tall *t, const node *x, const mx_rarg *root, mx_rarg *out, bool wide) {
   mx_rbuild *b = t->b;
   const int64_t elem = wide ? t->wide : b->elem, sub = sub_rows(t, elem), nb = least(REFLECTORS, t->n);
+  mx_r_break(b);
   mx_r_begin(b, MX_TILE_TALL_APPLY, 0);
   mx_r_p(b, 0, wide);
   mx_r_p(b, 1, sub);
@@ -247,8 +250,7 @@ static node *leaves(tall *t) {
   return leaf;
 }
 
-/* Node `i` of a level, `x` the wide matrix that its Q is applied to; level[0] are the leaves. From the last child to the first:
-   what was factored last is still in memory. */
+/* Node `i` of a level, `x` the wide matrix that its Q is applied to; level[0] are the leaves. */
 static void descend(tall *t, node *const *level, int depth, int64_t i, const mx_rarg *x) {
   const node *at = &level[depth][i];
   if (depth == 0) {
@@ -262,7 +264,7 @@ static void descend(tall *t, node *const *level, int depth, int64_t i, const mx_
   }
   mx_rarg parts = wide_temp(t, at->height);
   apply(t, at, x, &parts, true);
-  for (int64_t c = at->children; c-- > 0 && t->b->st == MARS_OK;) {
+  for (int64_t c = 0; c < at->children && t->b->st == MARS_OK; c++) {
     const mx_rarg part = wide_part(t, &parts, c * t->n);
     descend(t, level, depth - 1, at->first + c, &part);
   }
@@ -308,7 +310,7 @@ static void each_matrix(mx_rbuild *b, bool svd) {
   t.rows = block_rows(b->plan, b->k);
   t.blocks = ceil_div(t.m, t.rows);
   t.side = arena / 6 / (t.rows * t.n * b->elem * (level == 2 ? 2 : 1) + 2 * t.n * t.n * t.wide);
-  t.side = most(1, least(least(t.side, MOST_SIDE), t.blocks));
+  t.side = most(1, least(least(t.side, MOST_SIDE), t.blocks) >> b->plan->attempt);
   b->k->method = method[level];
   for (int d = 0; d < nd - 2; d++) count *= a->dims[d];
   for (; t.number < count && b->st == MARS_OK; t.number++) {

@@ -70,6 +70,14 @@ static void blas_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_m
   }
 }
 
+/* Rows at a time of a tall product by a small matrix: below 10^6 multiplications OpenBLAS packs nothing, which is nearly twice
+   as fast at 32 x 32. 0: the whole. */
+static int64_t small_rows(mars_dtype dt, const mx_mat *c, const mx_mat *a) {
+  const int64_t each = c->cols * a->cols, rows = each <= 64 * 64 ? (1 << 18) / each & -(int64_t)16 : 0;
+
+  return (dt == MARS_F32 || dt == MARS_F64) && rows > 0 && c->rows > rows ? rows : 0;
+}
+
 void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b) {
   if (c->rows == 0 || c->cols == 0) return;
   if (!row_major(c) && c->cols > 1) { /* c^T = b^T a^T */
@@ -88,7 +96,16 @@ void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *
     else gemm64(flags, c, a, b);
     return;
   }
-  blas_gemm(dt, flags, c, a, b);
+  const int64_t rows = small_rows(dt, c, a);
+  const size_t es = mars_dtype_bytes(dt);
+
+  if (rows == 0) blas_gemm(dt, flags, c, a, b);
+  for (int64_t i = 0; rows > 0 && i < c->rows; i += rows) {
+    const int64_t n = c->rows - i < rows ? c->rows - i : rows;
+    const mx_mat ci = mx_mat_sub(c, es, i, 0, n, c->cols), ai = mx_mat_sub(a, es, i, 0, n, a->cols);
+
+    blas_gemm(dt, flags, &ci, &ai, b);
+  }
 }
 
 static bool by_rows(const mx_mat *c) { return c->rows >= c->cols; }
