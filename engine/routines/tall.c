@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_SIDE = 8 /* blocks side by side */, FAN = 8 /* R factors in a stack */, SUB_BYTES = 128 << 10, REFLECTORS = 32 };
+enum { MOST_SIDE = 8 /* blocks side by side */, MOST_FAN = 8 /* R factors in a stack */, SUB_BYTES = 128 << 10, REFLECTORS = 32 };
 
 /* How bad a condition may be. Level 0 loses condition^2 u in orthogonality, u of f64 (measured: tests/linalg_tall_test.cc). */
 enum { MOST_LEVEL0 = 40, MOST_LEVEL0_NARROW = 4000, MOST_LEVEL1 = 10000000, MOST_SECOND = 4 };
@@ -272,18 +272,19 @@ static void descend(tall *t, node *const *level, int depth, int64_t i, const mx_
 
 static void by_reflections(tall *t) {
   mx_rbuild *b = t->b;
-  node *level[24] = {leaves(t)};
+  const int64_t room = (int64_t)b->plan->machine->arena_bytes / 8 / (t->n * t->n * t->wide), fan = most(2, least(room, MOST_FAN));
+  node *level[64] = {leaves(t)};
   int depth = 0;
   for (int64_t count = t->blocks; count > 1 && b->st == MARS_OK; depth++) {
-    const int64_t up = ceil_div(count, FAN);
+    const int64_t up = ceil_div(count, fan);
     node *above = mx_pool_alloc(&b->plan->pool, (size_t)up * sizeof *above);
     if (!above) {
       mx_r_fail(b, MARS_E_MEMORY, "no memory for the engine's own records");
       return;
     }
     for (int64_t i = 0; i < up; i++) {
-      mx_rarg from[FAN];
-      above[i] = (node){.first = i * FAN, .children = least(FAN, count - i * FAN)};
+      mx_rarg from[MOST_FAN];
+      above[i] = (node){.first = i * fan, .children = least(fan, count - i * fan)};
       above[i].height = above[i].children * t->n;
       for (int64_t c = 0; c < above[i].children; c++) from[c] = level[depth][above[i].first + c].r;
       if (above[i].children == 1) above[i].r = from[0];

@@ -186,6 +186,15 @@ static mars_status routine_grid(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   return k->routine->grids ? k->routine->grids(plan, k, err) : MARS_OK;
 }
 
+/* Routines read a chunk as soon as it is made: it may as well be in cache. */
+static bool feeds_routine(const mx_plan *plan, const mx_pkernel *k) {
+  for (int64_t i = 0; i < plan->kernels.n; i++)
+    for (int s = 0; plan->kernels.at[i].routine && s < plan->kernels.at[i].n_slots; s++)
+      for (int o = 0; o < k->prog.n_out; o++)
+        if (plan->kernels.at[i].slot[s].value == k->out[o].value) return true;
+  return false;
+}
+
 static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   mars_shape space = kernel_shape(k);
   int64_t chunk[MARS_MAX_DIMS] = {0};
@@ -220,7 +229,7 @@ static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   }
   int64_t points = 1;
   for (int d = 0; d < space.ndim; d++) points *= space.dims[d];
-  k->big = (double)points * (double)bytes > 4.0 * (double)plan->machine->l2_bytes;
+  k->big = (double)points * (double)bytes > 4.0 * (double)plan->machine->l2_bytes && !feeds_routine(plan, k);
   for (int i = 0; i < k->prog.n_in; i++) {
     const mx_pvalue *v = &plan->values.at[k->in[i].value];
     k->in[i].identity = !v->mirror && v->kind != MX_PV_MEMORY && v->kind != MX_PV_CONCAT && whole_identity(&k->in[i], v, &space) &&

@@ -12,17 +12,29 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* d = s with other elements: complex numbers count as two. */
 static void widen(const mx_mat *d, const mx_mat *s, int64_t parts) {
-  for (int64_t i = 0; i < d->rows; i++)
-    for (int64_t j = 0; j < d->cols; j++)
-      for (int64_t k = 0; k < parts; k++)
-        ((double *)d->base)[(i * d->rs + j * d->cs) * parts + k] = ((const float *)s->base)[(i * s->rs + j * s->cs) * parts + k];
+  for (int64_t i = 0; i < d->rows; i++) {
+    double *restrict to = (double *)d->base + i * d->rs * parts;
+    const float *restrict from = (const float *)s->base + i * s->rs * parts;
+
+    if (d->cs == 1 && s->cs == 1)
+      for (int64_t j = 0; j < d->cols * parts; j++) to[j] = from[j];
+    else
+      for (int64_t j = 0; j < d->cols; j++)
+        for (int64_t k = 0; k < parts; k++) to[j * d->cs * parts + k] = from[j * s->cs * parts + k];
+  }
 }
 
 static void narrow(const mx_mat *d, const mx_mat *s, int64_t parts) {
-  for (int64_t i = 0; i < d->rows; i++)
-    for (int64_t j = 0; j < d->cols; j++)
-      for (int64_t k = 0; k < parts; k++)
-        ((float *)d->base)[(i * d->rs + j * d->cs) * parts + k] = (float)((const double *)s->base)[(i * s->rs + j * s->cs) * parts + k];
+  for (int64_t i = 0; i < d->rows; i++) {
+    float *restrict to = (float *)d->base + i * d->rs * parts;
+    const double *restrict from = (const double *)s->base + i * s->rs * parts;
+
+    if (d->cs == 1 && s->cs == 1)
+      for (int64_t j = 0; j < d->cols * parts; j++) to[j] = (float)from[j];
+    else
+      for (int64_t j = 0; j < d->cols; j++)
+        for (int64_t k = 0; k < parts; k++) to[j * d->cs * parts + k] = (float)from[j * s->cs * parts + k];
+  }
 }
 
 static void copy(mars_dtype dt, const mx_mat *d, const mx_mat *s) {
