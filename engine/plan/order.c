@@ -103,6 +103,17 @@ static bool chained(const mx_plan *p, int32_t task) {
   return of_routine(p, task) && p->rtasks.at[p->tasks.at[task].tile].chained;
 }
 
+/* Does the task of a routine need others of it that are still to come? They may be waiting for the one that is just done. */
+static bool waits_for_own(const orderer *o, int32_t task) {
+  const mx_plan *p = o->plan;
+  const mx_ptask *t = &p->tasks.at[task];
+  for (int32_t i = t->first_in; i < t[1].first_in && of_routine(p, task); i++) {
+    int32_t producer = p->chunks.at[p->ins.at[i]].producer;
+    if (producer >= 0 && p->tasks.at[producer].kernel == t->kernel && o->state[producer] != DONE) return true;
+  }
+  return false;
+}
+
 /* A task is done: what only waited for it follows. */
 static bool queue_readers(orderer *o, int32_t task) {
   const mx_plan *p = o->plan;
@@ -118,6 +129,7 @@ static bool queue_readers(orderer *o, int32_t task) {
       int32_t reader = r->task[i];
       if (--r->missing[reader]) continue;
       if (chained(p, reader) && o->state[reader - 1] != DONE) continue; /* comes after that one */
+      if (waits_for_own(o, reader)) continue;                           /* comes when it is wanted */
       if (!queue(o, reader)) return false;
     }
   }
