@@ -611,6 +611,56 @@ TEST(Tall, ViewsAndWide) {
   }
 }
 
+// A decomposition of what another one made, in one job; neither knows beforehand which method it will be
+TEST(Tall, OneAfterAnother) {
+  Rng rng(13 + seed_base());
+  Config c;
+  c.chunk = 300;
+  Session s(c);
+  Scope scope(s);
+  Array a = to_array(MARS_F64, conditioned(MARS_F64, 500, 12, 1e5L, rng));
+  mars_tensor *q, *r, *u, *sv, *vh;
+  mars_qr(tensor(s, a), MARS_QR_REDUCED, &q, &r);
+  mars_svd(q, false, &u, &sv, &vh);
+  std::vector<Array> out;
+  ASSERT_TRUE(fetch_all(s, {q, r, u, sv, vh}, &out));
+  check_qr(to_matrix(a), to_matrix(out[0]), to_matrix(out[1]), MARS_F64, "first");
+  check_svd(to_matrix(out[0]), to_matrix(out[2]), values(out[3]), to_matrix(out[4]), MARS_F64, "second");
+}
+
+// When a job is planned again, what the session kept of earlier ones is still there, in memory or spilled
+TEST(Tall, KeptValuesOutliveASecondPlan) {
+  Rng rng(14 + seed_base());
+  Log log;
+  Config c;
+  c.budget = kMinimalBudget;
+  c.threads = 2;
+  c.log = Log::take;
+  c.user = &log;
+  Session s(c);
+  Scope scope(s);
+  const int64_t m = 6000, n = 8;
+  mars_tensor *noise = mars_random_uniform(s, MARS_F64, mars_shape{2, {m, n}}, 0, 1), *kept = mars_multiply(noise, noise);
+  mars_error err = {};
+  ASSERT_TRUE(ok(mars_run(s, &kept, 1, &err), err));
+  const Array before = fetched(kept);
+  for (Real condition : {1e5L, 1e12L}) {
+    Array a = to_array(MARS_F64, conditioned(MARS_F64, m, n, condition, rng));
+    mars_tensor *u, *sv, *vh, *sum;
+    mars_svd(borrow(s, a), false, &u, &sv, &vh);
+    sum = mars_add(u, kept);
+    std::vector<Array> out;
+    ASSERT_TRUE(fetch_all(s, {u, sv, vh, sum}, &out));
+    check_svd(to_matrix(a), to_matrix(out[0]), values(out[1]), to_matrix(out[2]), MARS_F64, "svd");
+    for (int64_t i = 0; i < m * n; i += 7)
+      ASSERT_EQ(((double *)out[3].bytes.data())[i],
+                ((double *)out[0].bytes.data())[i] + ((const double *)before.bytes.data())[i]);
+    EXPECT_TRUE(same_bits(fetched(kept), before));
+  }
+  EXPECT_NE(log.text.find("second pass"), std::string::npos);
+  EXPECT_NE(log.text.find("Householder"), std::string::npos);
+}
+
 // ---- nothing, and what is refused -----------------------------------------------------------------------
 
 TEST(Tall, Empty) {

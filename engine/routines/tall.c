@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_SIDE = 8 /* blocks side by side */, MOST_FAN = 8 /* R factors in a stack */, SUB_BYTES = 128 << 10, REFLECTORS = 32 };
+enum { MOST_SIDE = 8 /* blocks side by side */, MOST_FAN = 8 /* R factors in a stack */, SUB_BYTES = 128 << 10, REFLECTORS = 32,
+       MOST_COLUMNS = 2048 /* n x n matrices are a matter of one thread */ };
 
 /* How bad a condition may be. Level 0 loses condition^2 u in orthogonality, u of f64: 10 n u is allowed, half of what the rows of
    ops.def promise, which also lets pass what has a common mean (a uniform matrix' condition is about sqrt(3 n)). */
@@ -71,7 +72,7 @@ bool mx_tall_suits(const mx_plan *plan, const mx_pkernel *k) {
   const int64_t m = a->dims[a->ndim - 2], n = a->dims[a->ndim - 1], wide = wide_bytes(k->dtype);
   const double arena = (double)plan->machine->arena_bytes, small = (double)n * (double)n * (double)wide;
   if (m / 4 < n || ((k->node->attr.routine.flags & MX_RF_COMPLETE) && (k->result[0] >= 0 || k->node->op == MX_OP_QR))) return false;
-  return small * 14 < arena; /* the decomposition of R, or a block of 2 n rows with what stands beside it */
+  return n <= MOST_COLUMNS && small * 14 < arena; /* the decomposition of R, or a block of 2 n rows with what stands beside it */
 }
 
 mars_status mx_tall_grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
