@@ -157,6 +157,46 @@ TYPED_TEST(Spectral, MatrixNormsOfAllOrders) {
   }
 }
 
+// ---- condition numbers ----------------------------------------------------------------------------------
+
+TYPED_TEST(Spectral, ConditionNumbers) {
+  using W = Wide<TypeParam>;
+  using Real = typename Kind<TypeParam>::Real;
+  Session s(small(8 * MiB));
+  Scope scope(s);
+  const Mat<W> a = rounded<TypeParam>(with_values<W>(12, 12, {20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 4}, 4));
+  const Mat<W> tall = rounded<TypeParam>(with_values<W>(30, 3, {6, 3, 2}, 4));
+  const double e = 3000 * unit<TypeParam>();
+  const auto cond = [&](const Mat<W> &m, double ord) { return reals<Real>(fetched(mars_cond(tensor(s, array<TypeParam>(m)), ord)))[0]; };
+  EXPECT_NEAR(cond(a, MARS_NORM_DEFAULT), 5, e);
+  EXPECT_NEAR(cond(a, 2), 5, e);
+  EXPECT_NEAR(cond(a, -2), 0.2, e);
+  EXPECT_NEAR(cond(tall, 2), 3, e);
+  for (double ord : {1.0, -1.0, kInf, -kInf, MARS_NORM_FRO}) { // by norms of the matrix and of its inverse from the SVD
+    mars_tensor *t = tensor(s, array<TypeParam>(a)), *product = mars_multiply(mars_norm(t, ord, kAll, false), mars_norm(mars_pinv(t, 0), ord, kAll, false));
+    const double want = reals<Real>(fetched(product))[0];
+    EXPECT_NEAR(cond(a, ord), want, e * want) << "ord " << ord;
+  }
+  EXPECT_EQ(cond(Mat<W>(3, 3), 2), kInf) << "0 / 0 of a matrix without NaN";
+}
+
+TEST(Cond, BatchesAndRefusals) {
+  Session s(small(8 * MiB));
+  Scope scope(s);
+  Array d = array_of<int32_t>(MARS_I32, {2, 2, 2}, {1, 0, 0, 8, 4, 0, 0, 0});
+  const std::vector<double> two = reals<double>(fetched(mars_cond(tensor(s, d), 2)));
+  EXPECT_NEAR(two[0], 8, 1e-12);
+  EXPECT_EQ(two[1], kInf);
+  EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {0, 0})), 2), MARS_E_SHAPE, {"mars_cond", "(0, 0)"}));
+  EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {2, 3})), 1), MARS_E_SHAPE, {"(2, 3)", "square"}));
+  EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {3})), 2), MARS_E_SHAPE, {"(3,)"}));
+  EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {3, 3})), 5), MARS_E_ARG, {"mars_cond", "5 is no order"}));
+  mars_error err = {};
+  double value;
+  mars_tensor *singular = tensor(s, Array(MARS_F64, {3, 3}));
+  EXPECT_TRUE(says(mars_fetch(mars_cond(singular, 1), &value, sizeof value, &err), err, MARS_E_NUMERIC, {"singular"}));
+}
+
 // ---- rank -----------------------------------------------------------------------------------------------
 
 int64_t as_int(const Array &a, int64_t i = 0) {

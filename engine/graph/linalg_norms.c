@@ -156,3 +156,61 @@ mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool keepdims
   if (b.st == MARS_OK) node = norm_node(&b, a->node, ord, &axes, keepdims);
   return mx_build_close(&b, node, false);
 }
+
+/* ---- condition numbers ---- */
+
+/* NaN out of a matrix without any (0 / 0, inf - inf) is a singular one: infinity. */
+static mx_node *nan_is_inf(mx_build *b, mx_node *r, mx_node *x) {
+  const mars_axes both = {2, {-2, -1}};
+  mx_node *bad, *all_fine;
+
+  if (b->st != MARS_OK) return NULL;
+  all_fine = mx_build_op1(b, MX_OP_LOGICAL_NOT, mx_build_reduce_axes(b, MX_OP_ANY, mx_build_op1(b, MX_OP_ISNAN, x), &both, false));
+  bad = mx_build_op1(b, MX_OP_ISNAN, r);
+  if (b->st != MARS_OK) return NULL;
+  return mx_build_where(b, mx_build_op2(b, MX_OP_LOGICAL_AND, bad, all_fine), mx_build_number(b, r->dtype, &scalar, INFINITY), r);
+}
+
+/* Greatest over smallest singular value, or the other way round. */
+static mx_node *spectral_cond(mx_build *b, mx_node *x, bool inverted) {
+  const mars_axes last = {1, {-1}};
+  mx_node *svd[3] = {NULL, NULL, NULL}, *top, *low;
+
+  mx_build_svd(b, x, false, svd);
+  top = mx_build_reduce_axes(b, MX_OP_MAX, svd[1], &last, false);
+  low = mx_build_reduce_axes(b, MX_OP_MIN, svd[1], &last, false);
+  if (b->st != MARS_OK) return NULL;
+  return inverted ? mx_build_op2(b, MX_OP_DIVIDE, low, top) : mx_build_op2(b, MX_OP_DIVIDE, top, low);
+}
+
+static mx_node *cond_node(mx_build *b, mx_node *x, double ord) {
+  const mars_axes both = {2, {-2, -1}};
+  char text[MX_SHAPE_TEXT];
+  mx_node *r;
+
+  if (b->st != MARS_OK) return NULL;
+  const int nd = x->shape.ndim;
+  mx_shape_text(&x->shape, text, sizeof text);
+  if (mx_shape_is_empty(&x->shape)) return mx_build_fail(b, MARS_E_SHAPE, "shape %s: not defined for empty matrices", text);
+  if (ord == MARS_NORM_DEFAULT || ord == 2 || ord == -2) {
+    r = spectral_cond(b, x, ord == -2);
+  } else {
+    if (x->shape.dims[nd - 1] != x->shape.dims[nd - 2])
+      return mx_build_fail(b, MARS_E_SHAPE, "shape %s: the last two axes must be square, other than for MARS_NORM_DEFAULT, 2 and -2", text);
+    r = norm_node(b, x, ord, &both, false);
+    if (b->st != MARS_OK) return NULL;
+    mx_node *inverse = mx_build_routine(b, MX_OP_INV, &x, 1, x->dtype, &x->shape, 0, 0, 0, 0);
+    inverse = norm_node(b, inverse, ord, &both, false);
+    r = b->st == MARS_OK ? mx_build_op2(b, MX_OP_MULTIPLY, r, inverse) : NULL;
+  }
+  return nan_is_inf(b, r, x);
+}
+
+mars_tensor *mars_cond(mars_tensor *a, double ord) {
+  mx_node *node;
+  mx_build b;
+
+  mx_build_open_on(&b, NULL, "cond", &a, 1);
+  node = cond_node(&b, mx_build_matrix(&b, a), ord);
+  return mx_build_close(&b, node, false);
+}
