@@ -368,4 +368,19 @@ TEST(DenseSvd, Refusals) {
   EXPECT_TRUE(says(mars_run(s, &u, 1, &err), err, MARS_E_BUDGET, {"mars_svd", "[700, 600]", "bytes", "mars_randomized_svd"}));
 }
 
+// ---- order ----------------------------------------------------------------------------------------------
+
+// A product that goes straight to the caller's memory takes long, on one thread; the other is free for its reader.
+TEST(DenseOrder, ResultInCallerMemoryIsMadeBeforeItIsRead) {
+  const int64_t k = quick() ? 20000 : 200000;
+  Session s(small(64 * MiB, 2));
+  Scope scope(s);
+  const Mat<double> a = noise<double>(16, k, 1), b = noise<double>(k, 16, 2), c = noise<double>(16, 64, 3);
+  mars_tensor *y = mars_matmul(tensor(s, array<double>(a)), tensor(s, array<double>(b))), *z = mars_matmul(y, tensor(s, array<double>(c)));
+  std::vector<Array> got;
+  ASSERT_TRUE(fetch_all(s, {y, z}, &got));
+  const Mat<double> want = product(product(a, b), c);
+  EXPECT_LE(frobenius(minus(matrix<double>(got[1]), want)), 1e-9 * frobenius(want));
+}
+
 } // namespace

@@ -296,10 +296,12 @@ static mars_status make_values(mx_fuser *f) {
   return MARS_OK;
 }
 
-/* Routines leave results in chunks as they need them; only products go straight to where they are wanted. */
-static bool needs_copy(const mx_node *n) {
+/* Routines leave results in chunks as they need them, which may be kept as they are; only products go straight to files and
+   memory. */
+static bool needs_copy(const mx_node *n, mars_sink sink) {
   if (mx_op_row_of(n->op)->kind != MX_KIND_ROUTINE) return false;
-  return n->op != MX_OP_MATMUL || (n->attr.routine.flags & MX_RF_SYMMETRIC);
+  if (n->op != MX_OP_MATMUL) return sink != MARS_SINK_KEEP;
+  return n->attr.routine.flags & MX_RF_SYMMETRIC; /* half of it is not there */
 }
 
 /* Give each wanted output a value, and a root where the node does not already have one that serves. */
@@ -312,7 +314,7 @@ static mars_status make_outputs(mx_fuser *f) {
     bool leaf = mx_node_is_leaf(n);
     int32_t i = -1;
     bool own = fi->hard && !leaf && plan->values.at[fi->value].output < 0 && plan->values.at[fi->value].dtype == n->dtype &&
-               !needs_copy(n) && !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
+               !needs_copy(n, want->sink) && !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
     if (leaf && want->sink == MARS_SINK_KEEP) continue;
     if (own) i = fi->value;
     else {

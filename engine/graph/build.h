@@ -65,6 +65,8 @@ mx_node *mx_build_const(mx_build *b, mars_dtype dt, const mars_shape *shape, con
 mx_node *mx_build_number(mx_build *b, mars_dtype dt, const mars_shape *shape, double value);
 mx_node *mx_build_iota(mx_build *b, const mars_shape *shape, int axis); /* i64 */
 mx_node *mx_build_random(mx_build *b, const mars_shape *shape, const mx_random *random);
+/* Standard normal numbers of the session's next stream, f32 or f64. */
+mx_node *mx_build_normal(mx_build *b, mars_dtype dt, const mars_shape *shape);
 mx_node *mx_build_cast(mx_build *b, mx_node *node, mars_dtype dt);
 mx_node *mx_build_view(mx_build *b, mx_node *node, const mars_shape *shape, const mx_view *view);
 mx_node *mx_build_reshape(mx_build *b, mx_node *node, const mars_shape *shape);
@@ -74,6 +76,8 @@ mx_node *mx_build_expand(mx_build *b, mx_node *node, int axis); /* a new axis of
 mx_node *mx_build_row(mx_build *b, mx_op op, mars_dtype loop, mx_node *const *operand, int n);
 /* mask not 0, operand not empty */
 mx_node *mx_build_reduce(mx_build *b, mx_op op, mx_node *node, uint32_t mask, double ddof);
+/* As the public functions do it: any set of axes, any operand. */
+mx_node *mx_build_reduce_axes(mx_build *b, mx_op op, mx_node *node, const mars_axes *axes, bool keepdims);
 mx_node *mx_build_scan(mx_build *b, mx_op op, mx_node *node, int axis);
 /* Result `which` of a routine, of this dtype and shape; operands not empty. */
 mx_node *mx_build_routine(mx_build *b, mx_op op, mx_node *const *operand, int n, mars_dtype dt, const mars_shape *shape, int which,

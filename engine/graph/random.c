@@ -95,6 +95,13 @@ static mars_tensor *scaled_draw(mars_session *s, const char *fn, mx_op op, mars_
   return mx_build_close(&b, node, false);
 }
 
+mx_node *mx_build_normal(mx_build *b, mars_dtype dt, const mars_shape *shape) {
+  mx_random random;
+
+  random_init(&random, MX_OP_NORMAL, dt);
+  return draw(b, shape, &random);
+}
+
 mars_tensor *mars_random_standard_normal(mars_session *s, mars_dtype dt, mars_shape shape) {
   return scaled_draw(s, "random_standard_normal", MX_OP_NORMAL, dt, &shape, 0, 1);
 }

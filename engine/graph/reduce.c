@@ -128,6 +128,12 @@ static mx_node *reduce_node(mx_build *b, mx_op op, mx_node *node, const mars_red
   return options->keepdims || mask == 0 ? keep_dims(b, x, &from, mask) : x;
 }
 
+mx_node *mx_build_reduce_axes(mx_build *b, mx_op op, mx_node *node, const mars_axes *axes, bool keepdims) {
+  const mars_reduce_options options = {.axes = *axes, .keepdims = keepdims};
+
+  return reduce_node(b, op, node, &options);
+}
+
 static mars_tensor *reduce(mx_op op, mars_tensor *a, const mars_reduce_options *options) {
   static const mars_reduce_options whole = {.axes = {MARS_ALL_AXES, {0}}};
   mx_node *node = NULL;

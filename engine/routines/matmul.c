@@ -36,7 +36,7 @@ typedef struct product {
 static int64_t axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis) {
   const mx_pslot *s = &k->slot[slot];
   const mx_pvalue *v = &plan->values.at[s->value];
-  if (v->kind == MX_PV_MEMORY || v->kind == MX_PV_CONCAT) return 0;
+  if ((v->kind == MX_PV_MEMORY && v->producer < 0) || v->kind == MX_PV_CONCAT) return 0;
   for (int d = 0; d < v->shape.ndim; d++)
     if (s->access.view.axis[d] == axis) {
       int64_t step = s->access.view.step[d], c = v->grid.chunk[d];
@@ -47,7 +47,8 @@ static int64_t axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, in
 }
 
 static bool in_memory(const mx_plan *plan, const mx_pkernel *k, int slot) {
-  return plan->values.at[k->slot[slot].value].kind == MX_PV_MEMORY;
+  const mx_pvalue *v = &plan->values.at[k->slot[slot].value];
+  return v->kind == MX_PV_MEMORY && v->producer < 0;
 }
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

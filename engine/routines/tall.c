@@ -53,7 +53,7 @@ static int64_t operand_rows(const mx_plan *plan, const mx_pkernel *k) {
   const mx_pslot *s = &k->slot[0];
   const mx_pvalue *v = &plan->values.at[s->value];
   const int nd = v->shape.ndim;
-  if (v->kind == MX_PV_MEMORY || v->kind == MX_PV_CONCAT || nd != operand_shape(k)->ndim) return 0;
+  if ((v->kind == MX_PV_MEMORY && v->producer < 0) || v->kind == MX_PV_CONCAT || nd != operand_shape(k)->ndim) return 0;
   for (int d = 0; d < nd; d++)
     if (s->access.view.axis[d] != d || s->access.view.step[d] != 1 || s->access.view.start[d] != 0) return 0;
   return v->grid.count[nd - 1] == 1 ? v->grid.chunk[nd - 2] : 0;

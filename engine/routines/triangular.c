@@ -19,7 +19,8 @@ typedef struct triangular {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static bool in_memory(const mx_plan *plan, const mx_pkernel *k, int slot) {
-  return plan->values.at[k->slot[slot].value].kind == MX_PV_MEMORY;
+  const mx_pvalue *v = &plan->values.at[k->slot[slot].value];
+  return v->kind == MX_PV_MEMORY && v->producer < 0;
 }
 
 static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {

@@ -202,7 +202,8 @@ static bool part_arg(void *ctx, const mx_part *part) {
   const int64_t elem = (int64_t)mars_dtype_bytes(v->dtype);
   const int64_t r0 = nd > 1 ? part->start[nd - 2] : 0, c0 = nd > 0 ? part->start[nd - 1] : 0;
   const int64_t rs = nd > 1 ? part->stride[nd - 2] : elem, cs = nd > 0 ? part->stride[nd - 1] : elem;
-  mx_rarg src = {.chunk = v->kind == MX_PV_MEMORY ? -1 : v->first_chunk + (int32_t)part->chunk,
+  /* a result of this plan in caller memory has chunks without bytes, which say what must be made before */
+  mx_rarg src = {.chunk = v->kind == MX_PV_MEMORY && v->producer < 0 ? -1 : v->first_chunk + (int32_t)part->chunk,
                  .memory = v->kind == MX_PV_MEMORY ? part->value : -1, .offset = part->offset,
                  .rows = nd > 1 ? part->extent[nd - 2] : 1, .cols = nd > 0 ? part->extent[nd - 1] : 1,
                  .rs = rs / elem, .cs = cs / elem};
@@ -297,7 +298,7 @@ mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, 
 int64_t mx_r_axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis) {
   const mx_pslot *s = &k->slot[slot];
   const mx_pvalue *v = &plan->values.at[s->value];
-  if (v->kind == MX_PV_MEMORY || v->kind == MX_PV_CONCAT) return 0;
+  if ((v->kind == MX_PV_MEMORY && v->producer < 0) || v->kind == MX_PV_CONCAT) return 0;
   for (int d = 0; d < v->shape.ndim; d++)
     if (s->access.view.axis[d] == axis) {
       int64_t step = s->access.view.step[d], c = v->grid.chunk[d];
