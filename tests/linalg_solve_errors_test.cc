@@ -1,0 +1,1 @@
+#include "tests/linalg_solve_util.h"
