@@ -15,7 +15,7 @@ std::vector<int64_t> orders() { // panels have 256 columns where there is room, 
   return {1, 2, 3, 8, 17, 127, 128, 129, 255, 256, 257, 600};
 }
 bool covered(int64_t n, mars_dtype dt) { // the large ones in two of the dtypes
-  return n < 200 || dt == MARS_F64 || (dt == MARS_C64 && n == 600);
+  return n < 128 || dt == MARS_F64 || (dt == MARS_C64 && n == 257);
 }
 
 Array eye(mars_dtype dt, int64_t n) {
@@ -83,9 +83,9 @@ void check_system(const Array &a, int64_t ab, const Array &b, int64_t bb, const 
 // Results of the same configuration but for the threads have the same bits.
 class SameBits {
 public:
-  void see(const Config &c, const std::vector<Array> &got) {
-    std::vector<Array> &first = one[{c.budget, c.chunk}];
-    for (size_t i = 0; i < got.size() && c.threads > 1 && !first.empty() && first[i].dims == got[i].dims; i++)
+  void see(const Config &c, int64_t n, const std::vector<Array> &got) {
+    std::vector<Array> &first = one[{c.budget, n}];
+    for (size_t i = 0; i < got.size() && c.threads > 1 && !first.empty(); i++)
       EXPECT_TRUE(same_bits(got[i], first[i])) << "result " << i << ", " << name_of(c);
     first = got;
   }
@@ -99,7 +99,7 @@ protected:
   void each(const std::function<void(mars_session *, const Config &, int64_t)> &f) {
     for (int64_t n : orders())
       for (const Config &c : configs()) {
-        if (!covered(n, GetParam()))
+        if (!covered(n, GetParam()) || (n == 600 && c.chunk))
           continue;
         SCOPED_TRACE("n " + std::to_string(n) + " " + name_of(c));
         Session s(c);
@@ -121,7 +121,7 @@ TEST_P(Sizes, Cholesky) {
     std::vector<Array> got(1);
     ASSERT_TRUE(fetch(mars_cholesky(borrow(s, a)), &got[0]));
     check_cholesky(a, got[0]);
-    bits.see(c, got);
+    bits.see(c, n, got);
   });
 }
 
@@ -138,7 +138,7 @@ TEST_P(Sizes, Lu) {
       ASSERT_TRUE(fetch_all(s, {p, l, u}, &got));
       check_lu(a, 0, got[0], got[1], got[2]);
       if (shape.first == n && shape.second == n)
-        bits.see(c, got);
+        bits.see(c, n, got);
     }
   });
 }
@@ -158,16 +158,17 @@ TEST_P(Sizes, SolveAndInverse) {
     for (size_t i = 0; i < b.size(); i++)
       check_system(a, 0, b[i], 0, got[i], 0);
     check_system(a, 0, one, 0, got[3], 0);
-    bits.see(c, got);
+    bits.see(c, n, got);
   });
 }
 
 TEST_P(Sizes, Triangular) {
   SameBits bits;
   each([&](mars_session *s, const Config &c, int64_t n) {
-    Array a = random_matrix(GetParam(), {n, n}, (uint64_t)n + 2);
-    for (int64_t i = 0; i < n; i++)
-      a.set(i * (n + 1), oracle::Num{is_complex(a.dt) ? 'c' : 'f', 0, (oracle::real)(n + 2), 0});
+    Matrix r(random_matrix(GetParam(), {n, n}, (uint64_t)n + 2)); // not so large that solutions overflow
+    Array a = array_from(GetParam(), {n, n}, [&](int64_t k) {
+      return k / n == k % n ? Z(2, 0) : r(k / n, k % n) / std::sqrt((long double)n);
+    });
     std::vector<Array> got;
     std::vector<mars_tensor *> wanted;
     const int64_t k = n > 300 ? 70 : 7;
@@ -187,7 +188,7 @@ TEST_P(Sizes, Triangular) {
           tt(i, j) = v / 2 % 3 == 0 ? t(i, j) : v / 2 % 3 == 1 ? t(j, i) : std::conj(t(j, i));
       EXPECT_LE(system_residual(tt, Matrix(got[(size_t)v]), Matrix(b)), 10 * (long double)n * unit(a.dt)) << "variant " << v;
     }
-    bits.see(c, got);
+    bits.see(c, n, got);
   });
 }
 
@@ -243,7 +244,7 @@ TEST_P(Sizes, Determinant) {
     EXPECT_LE(std::abs(Z(g.re, g.im) - want / size), tolerance);
     EXPECT_NEAR((double)l.re, (double)std::log(size), (double)(tolerance + 4 * unit(a.dt) * std::fabs(std::log(size))));
     EXPECT_EQ(got[2].dt, GetParam() == MARS_F32 || GetParam() == MARS_C64 ? MARS_F32 : MARS_F64);
-    bits.see(c, got);
+    bits.see(c, n, got);
   });
 }
 
