@@ -193,6 +193,7 @@ typedef struct mx_plan {
   int64_t chunk_elements;
   bool square; /* grids balance the last two axes: something is read across */
   int attempt; /* plans that did not fit before this one */
+  bool spill_short; /* the last of them for want of spill space */
   bool exact;  /* routines take no method that rests on a good condition: the run before this one found it bad */
 
   MX_VEC(mx_pvalue) values;
