@@ -48,9 +48,10 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   for (int64_t k = 0; k < plan->kernels.n; k++) routines |= plan->kernels.at[k].routine != NULL;
   mx_tile_choose(plan);
   for (;; plan->attempt++) {
+    plan->spill_short = false;
     st = lay_out(plan, scratch, ctx, err);
     bool least = plan->machine->chunk_elements > 0 || plan->chunk_elements <= SMALLEST_CHUNK;
-    if (st != MARS_E_BUDGET || (least && (!routines || plan->attempt >= MOST_ATTEMPTS))) break;
+    if (st != MARS_E_BUDGET || (least && (!routines || plan->spill_short || plan->attempt >= MOST_ATTEMPTS))) break;
     if (least) continue; /* routines have sizes of their own */
     plan->chunk_elements = plan->chunk_elements / 4 > SMALLEST_CHUNK ? plan->chunk_elements / 4 : SMALLEST_CHUNK;
   }

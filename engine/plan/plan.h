@@ -195,6 +195,7 @@ typedef struct mx_plan {
   int64_t chunk_elements;
   bool square; /* grids balance the last two axes: something is read across */
   int attempt; /* plans that did not fit before this one */
+  bool spill_short; /* the last of them for want of spill space */
   int exact;   /* 0: routines may take methods that rest on a good condition; 1, 2: the run before this one found it bad, or
                   very bad (MX_E_CONDITION) */
 

@@ -458,7 +458,8 @@ static mars_status refuse(scheduler *z, int32_t position, mars_error *err) {
   }
   z->need = need;
   long long have = (long long)mx_space_bytes(z->space);
-  if (z->no_spill_room && need <= mx_space_bytes(z->space)) {
+  p->spill_short = z->no_spill_room && need <= mx_space_bytes(z->space);
+  if (p->spill_short) {
     long long hold = have + need;
     if (p->machine->spill)
       return mx_fail(err, MARS_E_BUDGET,

@@ -21,8 +21,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
    arena. */
 static int64_t edge_of(const mx_plan *plan, const mx_pkernel *k, int64_t n) {
   const int64_t elem = (int64_t)mars_dtype_bytes(k->node->dtype), few = (n / 8 + 31) / 32 * 32;
-  int64_t e = least(k->edge, few > 128 ? few : 128), column = (int64_t)plan->machine->arena_bytes / 3 / elem / n;
-  for (int i = 0; i < plan->attempt && column > 1; i++) column /= 2;
+  int64_t e = least(k->edge, few > 128 ? few : 128), column = mx_panels_arena(plan) / 3 / elem / n;
   if (column > 32) column -= column % 32;
   if (e > column) e = column;
   return e < 1 ? 1 : least(e, n);
@@ -116,8 +115,8 @@ static void tasks(mx_rbuild *b) {
   const mx_pvalue *v = &b->plan->values.at[b->k->result[0]];
   const int nd = v->shape.ndim;
   chol c = {.b = b, .n = v->shape.dims[nd - 1], .e = v->grid.chunk[nd - 1], .nt = v->grid.count[nd - 1]};
-  int64_t room = (int64_t)b->plan->machine->arena_bytes / 10 * 7 / mx_space_round(c.e * c.e * b->elem), batches = 1;
-  for (int i = 0; i < b->plan->attempt && room > 1; i++) room /= 2;
+  const int64_t room = mx_panels_arena(b->plan) / 10 * 7 / mx_space_round(c.e * c.e * b->elem);
+  int64_t batches = 1;
   c.w = (room - 6) / (c.nt + 1);
   c.w = c.w < 1 ? 1 : least(c.w, c.nt);
   const int64_t blocks = (c.nt + c.w - 1) / c.w;

@@ -8,6 +8,7 @@
 bool mx_lu_init(mx_lu *f, mx_rbuild *b) {
   const size_t n = (size_t)f->p.count;
   f->b = b;
+  if (!mx_panels_fit(b, &f->p)) return false;
   f->window = (mx_rarg){.chunk = -1, .memory = -1};
   f->l = mx_pool_alloc(&b->plan->pool, n * sizeof *f->l);
   f->u = mx_pool_alloc(&b->plan->pool, n * sizeof *f->u);

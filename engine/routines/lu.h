@@ -28,7 +28,7 @@ typedef struct mx_lu {
   void *user;
 } mx_lu;
 
-/* Takes room for the records; false: no memory, which b has learnt. p, slot and the flags are the caller's to set. */
+/* Takes room for the records; false: no memory, or the budget is too small, which b has learnt. p, slot and the flags are the caller's to set. */
 bool mx_lu_init(mx_lu *f, mx_rbuild *b);
 /* Tasks that factor the matrix `batch` of operand `slot`. */
 void mx_lu_factor(mx_lu *f);

@@ -20,9 +20,16 @@ typedef struct mx_panels {
   int64_t width;      /* columns of the window: a multiple of nb, or all */
 } mx_panels;
 
+/* Bytes to lay out for: half of the arena's after each plan that did not fit, but not so little that plans become huge (a plan
+   may not fit for other reasons: the spill budget). */
+int64_t mx_panels_arena(const mx_plan *plan);
 /* Sizes for the arena at the plan's attempt. windows: how many of this width are in memory at once (1, or 2 with right-hand
    sides). */
 void mx_panels_choose(const mx_plan *plan, int64_t rows, int64_t cols, int64_t elem, int windows, mx_panels *out);
+
+/* Refuses, with the bytes that are needed, what has too few columns in memory: no room for a window and a panel of one column, or
+   so many windows and panels that the plan itself would be large. */
+bool mx_panels_fit(mx_rbuild *b, const mx_panels *p);
 
 static inline int64_t mx_panel_start(const mx_panels *p, int64_t k) { return k * p->nb; }
 static inline int64_t mx_panel_cols(const mx_panels *p, int64_t k) {

@@ -19,8 +19,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static void choose(const mx_plan *plan, const mx_pkernel *k, systems *s) {
   const mars_shape *a = &k->node->operand[0]->shape, *x = &plan->values.at[k->result[0]].shape;
   const int64_t elem = (int64_t)mars_dtype_bytes(k->node->dtype);
-  int64_t arena = (int64_t)plan->machine->arena_bytes;
-  for (int i = 0; i < plan->attempt && arena > 1; i++) arena /= 2;
+  const int64_t arena = mx_panels_arena(plan);
   *s = (systems){.n = a->dims[a->ndim - 1], .rhs = x->dims[x->ndim - 1], .inverse = k->node->op == MX_OP_INV};
   s->carried = s->n * s->rhs <= arena / 4 / elem;
   mx_panels_choose(plan, s->n, s->n, elem, s->carried ? 2 : 1, &s->p);

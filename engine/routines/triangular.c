@@ -27,9 +27,8 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   mx_pvalue *v = &plan->values.at[k->result[0]];
   const int nd = v->shape.ndim;
   const int64_t n = v->shape.dims[nd - 2], elem = (int64_t)mars_dtype_bytes(v->dtype), few = (n / 8 + 31) / 32 * 32;
-  int64_t chunk[MARS_MAX_DIMS] = {0}, column = (int64_t)plan->machine->arena_bytes / 3 / elem / n;
+  int64_t chunk[MARS_MAX_DIMS] = {0}, column = mx_panels_arena(plan) / 3 / elem / n;
   (void)err;
-  for (int i = 0; i < plan->attempt && column > 1; i++) column /= 2;
   for (int d = 0; d < nd - 2; d++) chunk[d] = 1;
   chunk[nd - 2] = k->edge; /* as the triangle's tiles, which then stay where they are */
   if (in_memory(plan, k, 0)) chunk[nd - 2] = least(k->edge, few > 128 ? few : 128);
@@ -94,10 +93,9 @@ static void tasks(mx_rbuild *b) {
   const uint32_t f = b->k->node->attr.routine.flags;
   triangular t = {.b = b, .n = v->shape.dims[nd - 2], .k = v->shape.dims[nd - 1], .e = v->grid.chunk[nd - 2], .nt = v->grid.count[nd - 2],
                   .cw = v->grid.chunk[nd - 1], .nc = v->grid.count[nd - 1], .lower = f & MX_RF_LOWER};
-  int64_t room = (int64_t)b->plan->machine->arena_bytes / 2, batches = 1;
+  int64_t batches = 1;
   t.flags = (t.lower ? MX_TF_LOWER : MX_TF_UPPER) | (f & MX_RF_UNIT ? MX_TF_UNIT : MX_TF_CHECK);
-  for (int i = 0; i < b->plan->attempt && room > 1; i++) room /= 2;
-  t.w = room / (t.nt * mx_space_round(t.e * t.cw * b->elem));
+  t.w = mx_panels_arena(b->plan) / 2 / (t.nt * mx_space_round(t.e * t.cw * b->elem));
   t.w = t.w < 1 ? 1 : least(t.w, t.nc);
   t.x = mx_pool_alloc(&b->plan->pool, (size_t)(t.w * t.nt) * sizeof *t.x);
   if (!t.x) {

@@ -43,11 +43,15 @@ void mx_lu_exchange(mars_dtype dt, const mx_mat *a, const int32_t *pivot, int64_
     for (int64_t j = 0; j < n; j++) {                                                                        \
       type *c = a + W * j * ld;                                                                              \
       for (int64_t k = 0; k < j; k++) {                                                                      \
-        const type *l = a + W * k * ld;                                                                      \
         type t[W];                                                                                           \
         memcpy(t, c + W * pivot[k], sizeof t);                                                               \
         memcpy(c + W * pivot[k], c + W * k, sizeof t);                                                       \
         memcpy(c + W * k, t, sizeof t);                                                                      \
+      }                                                                                                      \
+      for (int64_t k = 0; k < j; k++) {                                                                      \
+        const type *l = a + W * k * ld;                                                                      \
+        type t[W];                                                                                           \
+        memcpy(t, c + W * k, sizeof t);                                                                      \
         for (int64_t i = k + 1; i < m; i++) TIMES(c, l, t, i)                                                \
       }                                                                                                      \
       int64_t p = j;                                                                                         \

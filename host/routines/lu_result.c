@@ -26,39 +26,46 @@ mars_status mx_tile_run_lu_order(const mx_tile_call *t, char *scratch, int64_t u
 
 /* ---- the unit lower factor ---- */
 
-static void set_real(char *p, mars_dtype dt, double x) {
-  switch (dt) {
-  case MARS_F32: *(float *)p = (float)x; break;
-  case MARS_F64: *(double *)p = x; break;
-  case MARS_C64: ((float *)p)[0] = (float)x, ((float *)p)[1] = 0; break;
-  default: ((double *)p)[0] = x, ((double *)p)[1] = 0;
+/* Rows [begin, end) of columns that come from one panel, some columns at a time: as many as fill cache lines of a row, and
+   as stay in cache while rows are picked from all over them. */
+#define LOWER_RUN(name, type, W)                                                                             \
+  static void name(const mx_mat *d, int64_t begin, int64_t end, int64_t row, const mx_mat *l, const int64_t *order, int64_t start) {   \
+    enum { COLUMNS = 16 };                                                                                   \
+    for (int64_t c0 = 0; c0 < l->cols; c0 += COLUMNS) {                                                      \
+      const int64_t c1 = c0 + COLUMNS < l->cols ? c0 + COLUMNS : l->cols;                                    \
+      for (int64_t i = begin; i < end; i++) {                                                                \
+        const int64_t below = row + i - start, from = below >= 0 ? order[below] - start : 0;                 \
+        for (int64_t c = c0; c < c1; c++) {                                                                  \
+          type *to = (type *)d->base + W * (i * d->rs + c * d->cs);                                          \
+          const type *at = (const type *)l->base + W * (from * l->rs + c * l->cs);                           \
+          for (int w = 0; w < W; w++) to[w] = below > c ? at[w] : below == c && w == 0 ? 1 : 0;              \
+        }                                                                                                    \
+      }                                                                                                      \
+    }                                                                                                        \
   }
-}
+
+LOWER_RUN(lower_s, float, 1)
+LOWER_RUN(lower_d, double, 1)
+LOWER_RUN(lower_c, float, 2)
+LOWER_RUN(lower_z, double, 2)
 
 int64_t mx_tile_units_lu_lower(const mx_tile_call *t, int threads) { return mx_tile_parts(t->mat[0].rows); }
 
 mars_status mx_tile_run_lu_lower(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
-  const int64_t es = (int64_t)mars_dtype_bytes(t->dtype);
-  const mx_mat *d = &t->mat[0];
-  int64_t begin, end;
+  int64_t begin, end, col = 0;
 
-  mx_tile_part(d->rows, 1, unit, units, &begin, &end);
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t row = t->p[0] + i;
-    int64_t j = 0;
+  mx_tile_part(t->mat[0].rows, 1, unit, units, &begin, &end);
+  for (int m = 1; m + 1 < t->n; m += 2) {
+    const mx_mat *l = &t->mat[m], d = mx_mat_sub(&t->mat[0], mars_dtype_bytes(t->dtype), 0, col, t->mat[0].rows, l->cols);
+    const int64_t *order = (const int64_t *)t->mat[m + 1].base, start = t->p[1] + col; /* the panel's first row and column */
 
-    for (int m = 1; m + 1 < t->n; m += 2) {
-      const mx_mat *l = &t->mat[m];
-      const int64_t start = t->p[1] + j; /* of the panel: its first row and column */
-      const int64_t from = row >= start ? ((const int64_t *)t->mat[m + 1].base)[row - start] - start : 0;
-
-      for (int64_t c = 0; c < l->cols; c++, j++) {
-        char *to = d->base + (i * d->rs + j * d->cs) * es;
-
-        if (row > start + c) memcpy(to, l->base + (from * l->rs + c * l->cs) * es, (size_t)es);
-        else set_real(to, t->dtype, row == start + c);
-      }
+    switch (t->dtype) {
+    case MARS_F32: lower_s(&d, begin, end, t->p[0], l, order, start); break;
+    case MARS_F64: lower_d(&d, begin, end, t->p[0], l, order, start); break;
+    case MARS_C64: lower_c(&d, begin, end, t->p[0], l, order, start); break;
+    default: lower_z(&d, begin, end, t->p[0], l, order, start);
     }
+    col += l->cols;
   }
   return MARS_OK;
 }

@@ -80,7 +80,13 @@ static int64_t small_rows(mars_dtype dt, const mx_mat *c, const mx_mat *a) {
 
 void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b) {
   if (c->rows == 0 || c->cols == 0) return;
-  if (!row_major(c) && c->cols > 1) { /* c^T = b^T a^T */
+  if (!row_major(c) && c->cols == 1) { /* a column of whatever */
+    const mx_mat column = {c->base, c->rows, 1, c->rs, 1};
+
+    mx_tile_gemm(dt, flags, &column, a, b);
+    return;
+  }
+  if (!row_major(c)) { /* c^T = b^T a^T */
     const mx_mat ct = mx_mat_t(c), at = mx_mat_t(a), bt = mx_mat_t(b);
     unsigned f = flags & ~(unsigned)(MX_TF_CONJ | MX_TF_CONJ2);
 
