@@ -1,4 +1,5 @@
 #include "tests/shim.h"
+#include "engine/routine.h"
 #include "engine/session.h"
 
 void shim_fail_allocation(mars_session *s, int64_t n) {
@@ -31,4 +32,10 @@ size_t shim_spill_used_bytes(mars_session *s) {
 
   s->store->ops->info(s->store, &info);
   return info.spill_used_bytes;
+}
+
+bool shim_has_rule(const char *name) {
+  mx_op op = mx_op_find(name);
+
+  return op != MX_OP_COUNT && mx_op_row_of(op)->kind == MX_KIND_ROUTINE && mx_routine_of(op) != NULL;
 }

@@ -19,6 +19,8 @@ void shim_fail_io(mars_session *s, int64_t read_at, int64_t write_at, int errnum
 int64_t shim_live_allocations(mars_session *s);
 size_t shim_live_nodes(mars_session *s);
 size_t shim_spill_used_bytes(mars_session *s);
+/* Whether the op of this name is a routine with a tile rule. */
+bool shim_has_rule(const char *name);
 
 #ifdef __cplusplus
 }

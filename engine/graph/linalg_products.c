@@ -197,7 +197,6 @@ mars_tensor *mars_kron(mars_tensor *a, mars_tensor *c) {
 }
 
 /* ---- powers ---- */
-#pragma weak mars_inv
 
 static mx_node *power(mx_build *b, mx_node *x, int64_t n) {
   mx_node *result = NULL;

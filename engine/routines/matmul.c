@@ -59,11 +59,10 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   const int nd = v->shape.ndim;
   (void)err;
   if (v->kind == MX_PV_MEMORY && in_memory(plan, k, 0) && in_memory(plan, k, 1) && plan->machine->chunk_elements <= 0) {
-    /* nothing is brought into the arena: one strip for each thread, so that operands are packed as seldom as can be */
+    /* nothing is brought into the arena: large tiles, which the device shares among its threads */
     int64_t chunk[MARS_MAX_DIMS] = {0}, m = v->shape.dims[nd - 2], n = v->shape.dims[nd - 1];
-    int64_t rows = (ceil_div(m, plan->machine->threads) + 15) / 16 * 16;
     for (int d = 0; d < nd - 2; d++) chunk[d] = 1;
-    chunk[nd - 2] = rows < STRIP_ROWS ? rows : STRIP_ROWS;
+    chunk[nd - 2] = m < STRIP_ROWS ? m : STRIP_ROWS;
     chunk[nd - 1] = n < STRIP_COLUMNS ? n : STRIP_COLUMNS;
     mx_grid_init(&v->grid, &v->shape, chunk);
   }

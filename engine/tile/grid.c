@@ -77,6 +77,19 @@ static bool crosses(const mx_pslot *slot, const mx_pvalue *v) {
   return false;
 }
 
+/* The axis along which a slot goes down the rows of a value, an element of each (a diagonal does); -1: it runs along rows. */
+static int hops(const mx_pslot *slot, const mx_pvalue *v, const mx_program *prog) {
+  int axis = -1;
+  if (!slot->access.linear || v->kind == MX_PV_MEMORY || v->shape.ndim < 2) return -1;
+  for (int j = 0; j < prog->ndim; j++) {
+    int64_t step = slot->access.lstep[j] < 0 ? -slot->access.lstep[j] : slot->access.lstep[j];
+    if (step == 0 || prog->space[j] == 1) continue;
+    if (step <= v->shape.dims[v->shape.ndim - 1]) return -1;
+    axis = j;
+  }
+  return axis;
+}
+
 void mx_tile_choose(mx_plan *plan) {
   int64_t arena = (int64_t)plan->machine->arena_bytes, elements = MAX_ELEMENTS;
   plan->square = false;
@@ -89,8 +102,10 @@ void mx_tile_choose(mx_plan *plan) {
       continue;
     }
     int64_t widest = 1, bytes = element_bytes(plan, k, &widest);
-    for (int s = 0; s < k->prog.n_in; s++)
-      if (crosses(&k->in[s], &plan->values.at[k->in[s].value])) plan->square = true;
+    for (int s = 0; s < k->prog.n_in; s++) {
+      const mx_pvalue *v = &plan->values.at[k->in[s].value];
+      if (crosses(&k->in[s], v) || hops(&k->in[s], v, &k->prog) >= 0) plan->square = true;
+    }
     if (!bytes) continue;
     int64_t e = arena / (bytes * SETS_IN_BUDGET);
     if (e > MAX_IO_BYTES / widest) e = MAX_IO_BYTES / widest;
@@ -195,6 +210,18 @@ static bool feeds_routine(const mx_plan *plan, const mx_pkernel *k) {
   return false;
 }
 
+/* A tile of a diagonal should need few chunks: it reads next to nothing of each. */
+static void short_hops(const mx_plan *plan, const mx_pkernel *k, int64_t *chunk) {
+  enum { CHUNKS = 4 };
+  for (int i = 0; i < k->prog.n_in; i++) {
+    const mx_pvalue *v = &plan->values.at[k->in[i].value];
+    int axis = hops(&k->in[i], v, &k->prog);
+    if (axis < 0) continue;
+    int64_t most = CHUNKS * v->grid.chunk[v->shape.ndim - 2];
+    if (chunk[axis] > most) chunk[axis] = most;
+  }
+}
+
 static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   mars_shape space = kernel_shape(k);
   int64_t chunk[MARS_MAX_DIMS] = {0};
@@ -208,6 +235,7 @@ static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
     default_chunk(plan, &space, chunk);
     tall_tiles(plan, k, &space, chunk);
   }
+  if (plan->square) short_hops(plan, k, chunk);
   mx_grid_init(&k->grid, &space, chunk);
   mars_shape kept = {0};
   int64_t kept_chunk[MARS_MAX_DIMS] = {0};

@@ -1,8 +1,7 @@
 /*
  * GEMM and SYRK: BLAS for floats and complex numbers, plain loops for integers.
  *
- * A call is cut into strips of its larger side only when there is nothing else for the threads to do: each strip packs the
- * other operand anew, which costs about 3 % at 1000 x 1000 and much more for thin strips.
+ * A call is cut into strips of its larger side, the same for any number of threads.
  */
 #include "host/routines/tile.h"
 
@@ -116,29 +115,44 @@ void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *
 
 static bool by_rows(const mx_mat *c) { return c->rows >= c->cols; }
 
-int64_t mx_tile_units_gemm(const mx_tile_call *t, int threads) {
-  const mx_mat *c = &t->mat[0];
+/* Parts of its longer side that a product is always made in, so that how many threads there are changes no bit of it: BLAS
+   adds in another order in the last rows of a call. Each part packs the other operand anew, which costs a few percent. */
+static int64_t parts_of(const mx_mat *c, int64_t depth) {
+  enum { MOST = 16, LEAST_SIDE = 256 };
   const int64_t side = by_rows(c) ? c->rows : c->cols;
-  const double flops = 2.0 * (double)c->rows * (double)c->cols * (double)t->mat[1].cols;
+  int64_t parts = 1;
 
-  if (threads == 1 || flops < 1e6 || side < 32) return 1;
-  return side / 16 < threads ? side / 16 : threads;
+  if (2.0 * (double)c->rows * (double)c->cols * (double)depth < 1e7) return 1;
+  while (parts < MOST && side / (2 * parts) >= LEAST_SIDE) parts *= 2;
+  return parts;
 }
 
-mars_status mx_tile_run_gemm(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+int64_t mx_tile_units_gemm(const mx_tile_call *t, int threads) {
+  const int64_t parts = parts_of(&t->mat[0], t->mat[1].cols);
+
+  return parts < threads ? parts : threads;
+}
+
+static void gemm_part(const mx_tile_call *t, int64_t part, int64_t parts) {
   const size_t es = mars_dtype_bytes(t->dtype);
   const mx_mat *c = &t->mat[0], *a = &t->mat[1], *b = &t->mat[2];
   int64_t begin, end;
 
   if (by_rows(c)) {
-    mx_tile_part(c->rows, 16, unit, units, &begin, &end);
+    mx_tile_part(c->rows, 16, part, parts, &begin, &end);
     const mx_mat cs = mx_mat_sub(c, es, begin, 0, end - begin, c->cols), as = mx_mat_sub(a, es, begin, 0, end - begin, a->cols);
     mx_tile_gemm(t->dtype, t->flags, &cs, &as, b);
   } else {
-    mx_tile_part(c->cols, 16, unit, units, &begin, &end);
+    mx_tile_part(c->cols, 16, part, parts, &begin, &end);
     const mx_mat cs = mx_mat_sub(c, es, 0, begin, c->rows, end - begin), bs = mx_mat_sub(b, es, 0, begin, b->rows, end - begin);
     mx_tile_gemm(t->dtype, t->flags, &cs, a, &bs);
   }
+}
+
+mars_status mx_tile_run_gemm(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+  const int64_t parts = parts_of(&t->mat[0], t->mat[1].cols);
+
+  for (int64_t i = parts * unit / units; i < parts * (unit + 1) / units; i++) gemm_part(t, i, parts);
   return MARS_OK;
 }
 
@@ -187,6 +201,11 @@ static void mirror(const mx_mat *c, mars_dtype dt, bool herm) {
           else if (dt == MARS_C128) ((double *)to)[1] = -((double *)to)[1];
         }
     }
+  for (int64_t i = 0; herm && i < c->rows; i++) { /* what rounding has left there */
+    char *at = c->base + i * (c->rs + c->cs) * es;
+    if (dt == MARS_C64) ((float *)at)[1] = 0;
+    else ((double *)at)[1] = 0;
+  }
 }
 
 /* Two threads: the upper left and lower right squares are half of the work of the square between them. */
@@ -197,12 +216,11 @@ void mx_tile_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *
   const mx_mat at = mx_mat_t(a);
   unsigned f = flags & (MX_TF_FIRST | MX_TF_NEGATE);
 
-  if (dt < MARS_F16 || c->cs != 1 || (conj && !herm)) { /* conj(a) conj(a)^T, integers: the whole square */
+  if (dt < MARS_F16 || c->cs != 1 || conj || (herm && a->cs != 1)) {
+    /* BLAS has a a^T, and a a^H for row-major a: for the others the whole square */
     if (conj) f |= MX_TF_CONJ;
-    if (herm ? !conj : conj) f |= MX_TF_CONJ2;
+    if (herm != conj) f |= MX_TF_CONJ2;
     mx_tile_gemm(dt, f, c, a, &at);
-  } else if (herm && (conj || a->cs != 1)) { /* BLAS offers a a^H for row-major a, and conj(a) a^T for column-major */
-    mx_tile_gemm(dt, f | (conj ? MX_TF_CONJ : MX_TF_CONJ2), c, a, &at);
   } else {
     blas_syrk(dt, flags, c, a);
   }

@@ -33,21 +33,112 @@ typedef struct mars_tensor mars_tensor;
  */
 MARS_API mars_tensor *mars_matmul(mars_tensor *a, mars_tensor *b);
 
+/**
+ * \brief numpy.dot: the last axis of a is summed with the last but one of b (with the only one of a vector). An operand
+ * without axes multiplies every element. For matrices and vectors the same as mars_matmul.
+ *
+ * \return  a's other axes, then b's
+ *
+ * Types, memory, accuracy and errors as mars_matmul, but for this: with a vector, nothing is kept but the result.
+ */
 MARS_API mars_tensor *mars_dot(mars_tensor *a, mars_tensor *b);
+
+/** \brief numpy.inner: the last axes of both are summed. Otherwise as mars_dot. */
 MARS_API mars_tensor *mars_inner(mars_tensor *a, mars_tensor *b);
+
+/** \brief numpy.outer: every element of a (in C order) times every element of b, [size of a, size of b]. Elementwise: it is
+    not stored for what reads it. */
 MARS_API mars_tensor *mars_outer(mars_tensor *a, mars_tensor *b);
+
+/** \brief numpy.vdot: the sum of conj(a) * b over all elements, in C order; both have the same number of them. */
 MARS_API mars_tensor *mars_vdot(mars_tensor *a, mars_tensor *b);
+
+/** The last n axes, the first n axes: mars_tensordot(a, b, mars_last_axes(2), mars_first_axes(2)) is numpy.tensordot(a, b, 2). */
+static inline mars_axes mars_last_axes(int n) {
+  mars_axes a = {n, {0}};
+  for (int i = 0; i < n && i < MARS_MAX_DIMS; i++) a.axis[i] = i - n;
+  return a;
+}
+static inline mars_axes mars_first_axes(int n) {
+  mars_axes a = {n, {0}};
+  for (int i = 0; i < n && i < MARS_MAX_DIMS; i++) a.axis[i] = i;
+  return a;
+}
+
+/**
+ * \brief numpy.tensordot: axis axes_a.axis[i] of a and axis axes_b.axis[i] of b are summed together, for every i.
+ *
+ * \param axes_a, axes_b  in pairs, negative ones from the end; mars_last_axes and mars_first_axes for NumPy's integer form.
+ *                        No axes: the outer product. MARS_ALL for both: a number.
+ * \return  a's other axes, then b's
+ *
+ * Memory     as mars_matmul. Permuted operands are used as they lie; one that has to become a matrix by merging axes is
+ *            stored once, unless one of its own axes has 128 elements: then the others are batches.
+ * Errors     MARS_E_SHAPE, MARS_E_AXIS at the call, with both shapes; otherwise as mars_matmul.
+ */
 MARS_API mars_tensor *mars_tensordot(mars_tensor *a, mars_tensor *b, mars_axes axes_a, mars_axes axes_b);
+
+/**
+ * \brief numpy.einsum: the product of the operands, summed over the labels that the output does not have.
+ *
+ * \param subscripts  "ij,jk->ik": a letter for each axis. Without "->" the output has the labels that occur once, in
+ *                    alphabetic order. A label twice in one operand takes its diagonal. "..." stands for axes without
+ *                    letters, which broadcast. Extents of 1 broadcast, too. Blanks do not count.
+ * \param operands    n of them, any dtypes: promoted together
+ *
+ * Pairs of operands are contracted in the order with the fewest products (the best of all orders for up to 8 operands, a
+ * greedy one for more), as matrix products of permuted views where two operands have axes of their own, else as a pass with
+ * a reduction.
+ *
+ * Types      all; halves are added in f32 and rounded once; integers wrap around; bool is "or of ands".
+ * Memory     as mars_tensordot for each pair; intermediate results as any other.
+ * Accuracy   as mars_matmul for each pair.
+ * Errors     MARS_E_ARG (subscripts), MARS_E_SHAPE at the call, with the subscripts, the label and the shape;
+ *            MARS_E_UNSUPPORTED if an intermediate result has more than 16 axes; MARS_E_IO when it is run.
+ */
 MARS_API mars_tensor *mars_einsum(const char *subscripts, mars_tensor *const *operands, size_t n);
+
+/** \brief numpy.kron: every element of a times the whole of b, as blocks; missing leading axes count as 1. Elementwise. */
 MARS_API mars_tensor *mars_kron(mars_tensor *a, mars_tensor *b);
+
+/**
+ * \brief numpy.linalg.matrix_power: a [..., m, m] times itself, n factors, by repeated squaring; 0 gives unit matrices,
+ * negative n powers of mars_inv(a).
+ *
+ * Types, memory and accuracy as mars_matmul for each product, and mars_inv.
+ * Errors     MARS_E_SHAPE at the call; MARS_E_NUMERIC (n < 0: singular), MARS_E_IO when it is run.
+ */
 MARS_API mars_tensor *mars_matrix_power(mars_tensor *a, int64_t n);
+
+/**
+ * \brief numpy.linalg.multi_dot: the product of 2 to 1024 matrices in the order with the fewest products; the first may be
+ * a row, the last a column (one axis).
+ *
+ * Types, memory and accuracy as mars_matmul for each product.
+ * Errors     MARS_E_SHAPE, MARS_E_ARG at the call; MARS_E_IO when it is run.
+ * Source     Cormen, Leiserson, Rivest, Stein, Introduction to Algorithms, section 15.2.
+ */
 MARS_API mars_tensor *mars_multi_dot(mars_tensor *const *tensors, size_t n);
 
 /* ---- parts of matrices ------------------------------------------------------------------------------- */
 
+/**
+ * \brief Diagonals of the last two axes, numpy.linalg.diagonal: a[..., i, i + offset], [..., number of them].
+ *
+ * A view: of what is stored, chunks without diagonal elements are not read; expressions are computed on the diagonal alone.
+ *
+ * Types      all.
+ * Errors     MARS_E_SHAPE (fewer than two axes) at the call.
+ */
 MARS_API mars_tensor *mars_diagonal(mars_tensor *a, int64_t offset);
+
+/** \brief Sums of the diagonals of the last two axes, numpy.linalg.trace; dtypes as mars_sum. */
 MARS_API mars_tensor *mars_trace(mars_tensor *a, int64_t offset);
+
+/** \brief numpy.diag: of one axis, the square matrix with a on its k-th diagonal; of two, mars_diagonal(a, k). */
 MARS_API mars_tensor *mars_diag(mars_tensor *a, int64_t k);
+
+/** \brief a with zeros where column - row > k (tril) or < k (triu), in the last two axes. Elementwise. */
 MARS_API mars_tensor *mars_tril(mars_tensor *a, int64_t k);
 MARS_API mars_tensor *mars_triu(mars_tensor *a, int64_t k);
 

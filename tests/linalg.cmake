@@ -1,0 +1,20 @@
+# Linear algebra through the public API. linalg_rows_test reads the sources of the others: which routines they have oracles for.
+set(here ${CMAKE_CURRENT_SOURCE_DIR})
+add_library(linalg_support STATIC ${here}/linalg_util.cc)
+target_link_libraries(linalg_support PUBLIC api_support)
+
+function(mars_linalg_test name)
+  set(sources ${name}.cc ${ARGN})
+  list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  mars_test(${name} ${sources})
+  target_link_libraries(${name} PRIVATE linalg_support)
+  target_compile_options(${name} PRIVATE -ffp-contract=off)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS linalg)
+endfunction()
+
+mars_linalg_test(linalg_rows_test)
+target_compile_definitions(linalg_rows_test PRIVATE MARS_TESTS_DIR="${here}")
+mars_linalg_test(linalg_product_test)
+mars_linalg_test(linalg_symmetric_test)
+mars_linalg_test(linalg_einsum_test)
+mars_linalg_test(linalg_parts_test)
