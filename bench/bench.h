@@ -65,7 +65,7 @@ typedef void bench_run_fn(void *ctx, bool check, bench_sample *s);
 struct bench_job {
   /* what it is */
   const char *suite, *name;
-  double size; /* elements, or bytes for stream */
+  double size; /* elements; bytes for stream; order of the matrices, or rows of tall ones */
   const char *dtype;
   size_t budget_bytes;
   double work;       /* units of one run: rate = work / seconds */
@@ -82,6 +82,7 @@ struct bench_job {
   bench_run_fn *run[BENCH_LANES]; /* NULL: there is none */
   bool isolated;                  /* ours in a process of its own: its peak RSS counts */
   bool long_runs;                 /* no warm-up, three repeats: minutes of disk traffic */
+  double same_as_hand;            /* > 0: ours must have the hand-written version's result, to this relative error */
   size_t cgroup_bytes;            /* 0: ours in no cgroup */
   double disk_bytes;              /* free space that it needs */
 
@@ -144,7 +145,8 @@ typedef struct bench_suite {
 } bench_suite;
 
 extern const bench_suite bench_suite_pi, bench_suite_scale, bench_suite_axpb, bench_suite_stream,
-    bench_suite_reduce, bench_suite_chain, bench_suite_plan, bench_suite_overhead;
+    bench_suite_reduce, bench_suite_chain, bench_suite_aat, bench_suite_tssvd, bench_suite_matmul,
+    bench_suite_factor, bench_suite_plan, bench_suite_overhead;
 
 /** \brief Print the physical limits: memory, generator, arithmetic, drive. */
 int bench_limits(const bench_options *o);

@@ -12,9 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const bench_suite *const suites[] = {&bench_suite_pi,     &bench_suite_scale,   &bench_suite_axpb,
-                                            &bench_suite_stream, &bench_suite_reduce,  &bench_suite_chain,
-                                            &bench_suite_plan,   &bench_suite_overhead};
+static const bench_suite *const suites[] = {
+    &bench_suite_pi,    &bench_suite_scale, &bench_suite_axpb,   &bench_suite_stream,
+    &bench_suite_reduce, &bench_suite_chain, &bench_suite_aat,    &bench_suite_tssvd,
+    &bench_suite_matmul, &bench_suite_factor, &bench_suite_plan,  &bench_suite_overhead};
 #define N_SUITES ((int)(sizeof suites / sizeof *suites))
 
 static volatile sig_atomic_t interrupted;
@@ -30,7 +31,8 @@ static const char usage[] =
     "       mars-bench limits [options]      physical limits of this machine\n"
     "       mars-bench run NAME... [options] NAME: a suite, suite:case, or all\n"
     "options:\n"
-    "  --size N         elements (stream: bytes; plan, overhead: tasks), e.g. 1e9\n"
+    "  --size N         elements, e.g. 1e9 (stream: bytes; aat, matmul, factor: order of the matrices;\n"
+    "                   tssvd: rows; plan, overhead: tasks)\n"
     "  --budget B       host memory for the session, e.g. 512M, 2G\n"
     "  --threads N      default: the cores that this process may use\n"
     "  --spill DIR      where big files go; default $MARS_SPILL_DIR, $TMPDIR or /tmp\n"

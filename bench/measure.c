@@ -172,6 +172,7 @@ typedef struct contest {
   worker *of[BENCH_LANES];
   double seconds[BENCH_LANES][BENCH_MAX_REPEAT];
   double ratio[BENCH_LANES][BENCH_MAX_REPEAT];
+  double hand_result;
   int repeat;
 } contest;
 
@@ -228,6 +229,8 @@ static bool rounds(contest *c, bench_row *row) {
     for (int lane = BENCH_HAND; lane < BENCH_LANES; lane++) {
       if (c->of[lane] == NULL || !run_other(c, lane, &s))
         continue;
+      if (lane == BENCH_HAND)
+        c->hand_result = s.result;
       c->seconds[lane][i] = s.seconds;
       c->ratio[lane][i] = s.seconds / c->seconds[BENCH_OURS][i];
       note_sample(c, who[lane], i, s.seconds);
@@ -338,6 +341,15 @@ static bool enough_disk(const bench_job *job, const bench_options *o, char *erro
   return false;
 }
 
+static void compare_results(const contest *c, bench_row *row) {
+  if (c->job->same_as_hand <= 0 || c->of[BENCH_HAND] == NULL ||
+      bench_close_to(row->result, c->hand_result, c->job->same_as_hand))
+    return;
+  row->correct = false;
+  fprintf(stderr, "mars-bench: %s:%s: the hand-written version computed %.17g, mars %.17g\n", c->job->suite,
+          c->job->name, c->hand_result, row->result);
+}
+
 static void fill_row(const contest *c, bench_row *row) {
   const bench_job *job = c->job;
 
@@ -386,6 +398,7 @@ void bench_measure(const bench_job *job, const bench_options *o, bench_row *row)
   if (!rounds(c, row))
     goto done;
   fill_row(c, row);
+  compare_results(c, row);
   for (int i = 0; i < BENCH_MAX_PEERS && job->peer_suite != NULL; i++)
     if (o->peers[i] && !bench_interrupted())
       measure_peer(c, bench_peer_names[i], row);

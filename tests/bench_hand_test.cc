@@ -76,6 +76,28 @@ TEST_P(Hand, PhiloxSumsTheDefinedStream) {
   EXPECT_NEAR(GetParam().philox(77, 5, first, 64), want, 1e-12);
 }
 
+TEST_P(Hand, UniformIsTheDefinedStream) {
+  const uint64_t block = (uint64_t{1} << 32) - 40;
+  double out[2 * 64 + 1];
+  out[128] = -1;
+  GetParam().uniform(77, 5, block, 64, out);
+  for (uint64_t e = 0; e < 128; e++)
+    ASSERT_EQ(out[e], hand_philox_at(77, 5, 2 * block + e)) << e;
+  EXPECT_EQ(out[128], -1);
+}
+
+TEST(HandPhilox, UniformOfAnyRange) {
+  for (uint64_t first : {0, 1, 2, 63, 1001})
+    for (int64_t n : {0, 1, 2, 63, 64, 65, 128, 131, 200}) {
+      std::vector<double> out((size_t)n + 2, -1);
+      hand_uniform(3, 9, first, n, out.data() + 1);
+      for (int64_t i = 0; i < n; i++)
+        ASSERT_EQ(out[(size_t)i + 1], hand_philox_at(3, 9, first + (uint64_t)i)) << first << " " << i;
+      ASSERT_EQ(out[0], -1);
+      ASSERT_EQ(out[(size_t)n + 1], -1) << first << " " << n;
+    }
+}
+
 TEST_P(Hand, PiCountsThePointsOfTheDefinition) {
   int64_t want = 0;
   for (uint64_t e = 0; e < 2 * 320; e++) {

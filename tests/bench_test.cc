@@ -238,7 +238,7 @@ void expect_row(const Json &row, const char *suite, bool limit) {
 TEST_F(Bench, ListNamesEverySuite) {
   ASSERT_EQ(run({"list"}), 0);
   const std::string out = "\n" + read("out");
-  for (const char *suite : {"pi", "scale", "axpb", "stream", "reduce", "chain", "plan", "overhead"})
+  for (const char *suite : {"pi", "scale", "axpb", "stream", "reduce", "chain", "aat", "tssvd", "matmul", "factor", "plan", "overhead"})
     EXPECT_NE(out.find(std::string("\n") + suite + " "), std::string::npos) << suite;
 }
 
@@ -319,6 +319,50 @@ TEST_F(Bench, Chain) {
   for (int i = 0; i < 10; i++)
     product += std::log(all.items[i].at("hand").at("ratio").number);
   EXPECT_NEAR(std::log(all.items[10].at("hand").at("ratio").number), product / 10, 1e-9);
+}
+
+TEST_F(Bench, StandardDeviationOfAProduct) {
+  const Json all = rows({"aat", "--size", "600", "--budget", "4M"});
+  ASSERT_EQ(all.items.size(), 2u);
+  for (const Json &row : all.items)
+    expect_row(row, "aat", true);
+  EXPECT_EQ(all.items[0].at("case").text, "memory");
+  EXPECT_EQ(all.items[1].at("case").text, "budget");
+  EXPECT_NEAR(all.items[0].at("result").number, all.items[1].at("result").number, 1e-9); // the same numbers
+  EXPECT_NEAR(all.items[0].at("result").number, std::sqrt(600.0 / 18), 0.6);
+  EXPECT_EQ(read("out").find("left out"), std::string::npos) << read("out"); // hand and limit ran, and hand agreed
+#ifndef __SANITIZE_ADDRESS__
+  EXPECT_LE(all.items[1].at("peak_rss_bytes").number, (4 + 64) * 1048576.0);
+#endif
+}
+
+TEST_F(Bench, TallSvd) {
+  const Json all = rows({"tssvd", "--size", "40000", "--budget", "4M"});
+  ASSERT_EQ(all.items.size(), 1u);
+  expect_row(all.items[0], "tssvd", true);
+  EXPECT_EQ(all.items[0].at("unit").text, "Mrows/s");
+  EXPECT_GT(all.items[0].at("result").number, 0);
+  EXPECT_LT(all.items[0].at("result").number, 1e-12);
+  EXPECT_NE(read("out").find("8e8 rows at this rate"), std::string::npos);
+}
+
+TEST_F(Bench, Matmul) {
+  const Json all = rows({"matmul", "--size", "200"});
+  ASSERT_EQ(all.items.size(), 3u);
+  for (const Json &row : all.items)
+    expect_row(row, "matmul", true);
+  EXPECT_EQ(all.items[1].at("dtype").text, "f32");
+  EXPECT_NEAR(all.items[1].at("result").number, all.items[0].at("result").number, 1e-3);
+  EXPECT_EQ(all.items[2].at("size").number, 64);
+  EXPECT_NEAR(all.items[2].at("rate").number, all.items[2].at("seconds").number / 200 * 1e6, 1e-6);
+}
+
+TEST_F(Bench, Factor) {
+  const Json all = rows({"factor", "--size", "300", "--budget", "2M"});
+  ASSERT_EQ(all.items.size(), 4u);
+  for (const Json &row : all.items)
+    expect_row(row, "factor", true);
+  EXPECT_EQ(all.items[3].at("case").text, "solve");
 }
 
 TEST_F(Bench, PlanAndOverhead) {

@@ -1,5 +1,6 @@
 // The command `mars` from the outside: output, files, messages, exit codes, signals, terminals; the README's example.
 #include <gtest/gtest.h>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -202,6 +203,36 @@ TEST_F(ToolsCli, Values) {
   EXPECT_EQ(Calc({"arange(3)", "--dtype", "float32"}), "[0. 1. 2.]\n");
   EXPECT_EQ(Calc({"-x", "x=arange(3)"}), "[ 0 -1 -2]\n");
   EXPECT_EQ(Calc({"random.seed(3)"}), "");
+}
+
+TEST_F(ToolsCli, MatrixProducts) {
+  EXPECT_EQ(Calc({"[[1, 2], [3, 4]] @ arange(2)", "--dtype", "int64"}), "[2 4]\n");
+  EXPECT_EQ(Calc({"a @ a.T", "a=arange(6).reshape(2, 3)"}), "[[ 5 14]\n [14 50]]\n");
+  EXPECT_EQ(Calc({"linalg.matmul(a.mT, a) @ ones(3)", "a=arange(6).reshape(2, 3)"}), "[36. 51. 66.]\n");
+  EXPECT_EQ(Calc({"c @ c.conj()", "c=array([1, 2j])"}), "(5+0j)\n");
+  ExpectFailure({"calc", "a @ a", "a=zeros((2, 3))"}, 1, "  a @ a\n    ^\n");
+}
+
+// The independent value: a is [0, 1) of which everything is known but the numbers; the same numbers in a loop.
+TEST_F(ToolsCli, StandardDeviationOfAProduct) {
+  const int n = 40;
+  Calc({"random.uniform(size=(40, 40))", "-o", Path("a.npy"), "--seed", "5"});
+  vector<double> a = Values<double>(ReadNpy(Path("a.npy"))), d;
+  ASSERT_EQ(a.size(), (size_t)n * n);
+  long double mean = 0, m2 = 0;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      long double sum = -(long double)a[(size_t)(i * n + j)];
+      for (int k = 0; k < n; k++) sum += (long double)a[(size_t)(i * n + k)] * a[(size_t)(j * n + k)];
+      d.push_back((double)sum);
+      mean += sum / (n * n);
+    }
+  for (double x : d) m2 += (x - mean) * (x - mean) / (n * n);
+  const string program = "a = random.uniform(size=(n, n)); ((a @ a.T) - a).std()";
+  EXPECT_NEAR(atof(Calc({program, "n=40", "--seed", "5"}).c_str()), (double)std::sqrt(m2), 1e-12);
+  // the same where nothing fits, printed to its last digits
+  EXPECT_NEAR(atof(Calc({program, "n=700", "--budget", "1M", "--spill", dir}).c_str()), atof(Calc({program, "n=700"}).c_str()), 1e-9);
+  EXPECT_EQ(Files(), vector<string>{"a.npy"});
 }
 
 TEST_F(ToolsCli, LargeResultsShowCorners) {

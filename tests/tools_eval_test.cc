@@ -193,6 +193,95 @@ TEST(ToolsEval, Indexing) {
   ExpectError("x[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", 70, "too many indices");
 }
 
+TEST(ToolsEval, Products) {
+  EXPECT_EQ(Eval("x @ x.T"), "matmul(x, transpose(x))");
+  EXPECT_EQ(Eval("x * 2 @ f / 3 - k"), "subtract(divide(matmul(multiply(x, 2), f), 3), k)");
+  EXPECT_EQ(Eval("-x @ x.mT ** 2"), "matmul(negative(x), square(swapaxes(x, -1, -2)))");
+  EXPECT_EQ(Eval("x @ [1, 2]"), "matmul(x, array(int64, (2), [1,2]))");
+  EXPECT_EQ(Eval("matmul(x, f), np.linalg.matmul(x1=x, x2=f), dot(x, f), x.dot(f), inner(x, f), linalg.outer(f, k)"),
+            "(matmul(x, f), matmul(x, f), dot(x, f), dot(x, f), inner(x, f), outer(f, k))");
+  EXPECT_EQ(Eval("vdot(c, c), kron(x, f), matrix_power(x, -2), linalg.multi_dot([x, x.T, f])"),
+            "(vdot(c, c), kron(x, f), matrix_power(x, -2), multi_dot([x, transpose(x), f], 0))");
+  EXPECT_EQ(Eval("tensordot(x, x, 1), tensordot(x, x), tensordot(x, x, axes=0), tensordot(x, x, (0, 1)), tensordot(x, x, ((0, 1), [0, -1]))"),
+            "(tensordot(x, x, {1}, {0}), tensordot(x, x, {0,1}, {0,1}), tensordot(x, x, {}, {}), tensordot(x, x, {0}, {1}), "
+            "tensordot(x, x, {0,1}, {0,-1}))");
+  EXPECT_EQ(Eval("einsum('ij,kj->ik', x, x), einsum('ii', x), einsum(\"i,i\", [1, 2], [3, 4]), einsum('ij->ji', [[1, 2]]), "
+                 "einsum('ij,j', x, f, optimize=True)"),
+            "(ij,kj->ik([x, x], 0), ii([x], 0), i,i([array(int64, (2), [1,2]), array(int64, (2), [3,4])], 0), "
+            "ij->ji([array(int64, (1,2), [1,2])], 0), ij,j([x, f], 0))");
+  ExpectError("x @ 'a'", 2, "matmul: a tensor or a number was expected, not string");
+  ExpectError("dot(x)", 0, "missing argument b; it is dot(a, b)");
+  ExpectError("x.inner(f)", 2, "write inner(x)");
+  ExpectError("einsum(x, f)", 7, "subscripts must be a string in quotes");
+  ExpectError("einsum('ii')", 0, "missing argument operands");
+  ExpectError("tensordot(x, f, 2)", 16, "2 axes are to be summed over; a has 2, b 1");
+  ExpectError("tensordot(x, x, -1)", 16, "-1 axes");
+  ExpectError("tensordot(x, x, (0, 1, 2))", 16, "a pair of them");
+  ExpectError("tensordot(x, x, (0, 'a'))", 16, "an integer or a tuple of integers");
+  ExpectError("multi_dot(x)", 10, "a tuple of tensors");
+  ExpectError("x @ BAD", 2, "shapes do not fit", 1);
+}
+
+TEST(ToolsEval, PartsOfMatrices) {
+  EXPECT_EQ(Eval("trace(x), x.trace(1), x.diagonal(offset=-2), linalg.trace(x), diag(x), diag(f, -1), tril(x), triu(x, k=2)"),
+            "(trace(x, 0), trace(x, 1), diagonal(x, -2), trace(x, 0), diag(x, 0), diag(f, -1), tril(x, 0), triu(x, 2))");
+  // Of more than two axes NumPy takes the first two, in numpy.linalg the last two.
+  EXPECT_EQ(Eval("a = zeros((2, 3, 4)); trace(a), linalg.trace(a), diagonal(a, 0, 0, 2), a.diagonal(axis1=-1, axis2=0)"),
+            "(trace(permute_dims(zeros(float64, (2,3,4)), {2,0,1}), 0), trace(zeros(float64, (2,3,4)), 0), "
+            "diagonal(permute_dims(zeros(float64, (2,3,4)), {1,0,2}), 0), diagonal(permute_dims(zeros(float64, (2,3,4)), {1,2,0}), 0))");
+  ExpectError("trace(x, axis1=2)", 9, "axis 2 is out of range for 2 axes");
+  ExpectError("diagonal(x, 0, 1, -1)", 18, "the same");
+}
+
+TEST(ToolsEval, Systems) {
+  EXPECT_EQ(Eval("cholesky(x), linalg.solve(x, f), inv(x), np.linalg.det(x), slogdet(x), scipy.linalg.lu(x)"),
+            "(cholesky(x), solve(x, f), inv(x), det(x), (slogdet.s(x), slogdet.l(x)), (lu.p(x), lu.l(x), lu.u(x)))");
+  EXPECT_EQ(Eval("solve_triangular(x, f), solve_triangular(x, f, lower=True), solve_triangular(x, f, 'T', True, unit_diagonal=True), "
+                 "solve_triangular(x, f, trans=2), solve_triangular(x, f, trans='N')"),
+            "(solve_triangular(x, f, upper), solve_triangular(x, f, lower), solve_triangular(x, f, lower, trans, unit), "
+            "solve_triangular(x, f, upper, conj_trans), solve_triangular(x, f, upper))");
+  EXPECT_EQ(Eval("p, l, u = lu(x); u"), "lu.u(x)");
+  ExpectError("solve_triangular(x, f, 3)", 23, "trans must be 0, 1, 2, 'N', 'T' or 'C', not 3");
+  ExpectError("solve_triangular(x, f, trans='H')", 23, "not 'H'");
+  ExpectError("solve_triangular(x, f, lower='L')", 23, "lower must be True or False");
+  ExpectError("a, b = lu(x)", 0, "3 values cannot be given to 2 names");
+}
+
+TEST(ToolsEval, Decompositions) {
+  EXPECT_EQ(Eval("u, s, v = svd(x); max(abs(u * s @ v - x))"),
+            "max(absolute(subtract(matmul(multiply(svd.u(x), svd.s(x)), svd.vh(x)), x)), all)");
+  EXPECT_EQ(Eval("svd(x, full_matrices=True)[0], svd(x, compute_uv=False), linalg.svdvals(x), svd(x)[1]"),
+            "(svd.u(x, full), svdvals(x), svdvals(x), svd.s(x))");
+  EXPECT_EQ(Eval("qr(x), qr(x, 'complete'), linalg.qr(x, mode='r')"),
+            "((qr.q(x), qr.r(x)), (qr.q(x, complete), qr.r(x, complete)), qr.r(x))");
+  EXPECT_EQ(Eval("eigh(x), eigh(x, UPLO='U'), eigvalsh(x, 'u')"),
+            "((eigh.w(x, lower), eigh.v(x, lower)), (eigh.w(x, upper), eigh.v(x, upper)), eigvalsh(x, 0))");
+  EXPECT_EQ(Eval("randomized_svd(x, 5), randomized_svd(x, k=5, oversample=7, power_iterations=0)[1]"),
+            "((rsvd.u(x, 5, 10, 2), rsvd.s(x, 5, 10, 2), rsvd.vh(x, 5, 10, 2)), rsvd.s(x, 5, 7, 0))");
+  ExpectError("qr(x, mode='raw')", 6, "'reduced', 'complete' or 'r' was expected, not 'raw'");
+  ExpectError("qr(x, mode=1)", 6, "mode must be 'reduced', 'complete' or 'r', not int");
+  ExpectError("eigh(x, 'lower')", 8, "'L' or 'U' was expected");
+  ExpectError("svd(x, full_matrices='no')", 7, "True or False");
+  ExpectError("svd(BAD)", 0, "shapes do not fit", 1);
+  ExpectError("u, s = svd(x)", 0, "3 values cannot be given to 2 names");
+  ExpectError("randomized_svd(x)", 0, "missing argument k");
+}
+
+TEST(ToolsEval, LeastSquaresAndNorms) {
+  EXPECT_EQ(Eval("lstsq(x, f), lstsq(x, f, rcond=1e-3)[0], pinv(x), pinv(x, rtol=0.5), matrix_rank(x), matrix_rank(x, tol=2)"),
+            "((lstsq.x(x, f, -1), lstsq.r(x, f, -1), lstsq.n(x, f, -1), lstsq.s(x, f, -1)), lstsq.x(x, f, 0.001), pinv(x, -1), "
+            "pinv(x, 0.5), matrix_rank(x, -1), matrix_rank(x, 2))");
+  EXPECT_EQ(Eval("norm(x), linalg.norm(f, 1), norm(x, 'fro'), norm(x, ord=-inf), norm(x, 'nuc', keepdims=True), norm(x, axis=1), "
+                 "norm(x, 3, axis=-1), norm(x, 2, (0, 1)), cond(x), cond(x, 'fro'), cond(x, p=inf)"),
+            "(norm(x, -1000, all), norm(f, 1, {0}), norm(x, -1001, {0,1}), norm(x, -inf, {0,1}), norm(x, -1002, {0,1}, keepdims), "
+            "norm(x, -1000, {1}), norm(x, 3, {-1}), norm(x, 2, {0,1}), cond(x, -1000), cond(x, -1001), cond(x, inf))");
+  ExpectError("norm(x, 'max')", 8, "'fro' or 'nuc' was expected, not 'max'");
+  ExpectError("norm(x, -1001)", 8, "out of range");
+  ExpectError("norm(x, f)", 8, "ord must be a number");
+  ExpectError("norm(zeros((2, 3, 4)), 2)", 23, "needs a vector, a matrix or axis=; this has 3 axes");
+  ExpectError("pinv(x, 'a')", 8, "rcond must be a real number");
+}
+
 TEST(ToolsEval, AttributesAndCasts) {
   EXPECT_EQ(Eval("x.shape, x.dtype, x.size, x.ndim, x.nbytes, x.itemsize"), "((1000, 10), dtype float64, 10000, 2, 80000, 8)");
   EXPECT_EQ(Eval("c.real, c.imag, c.conj()"), "(real(c), imag(c), conj(c))");
@@ -217,8 +306,10 @@ TEST(ToolsEval, Names) {
   ExpectError("x(1)", 0, "a tensor: it cannot be called");
   ExpectError("3(1)", 0, "a int: it cannot be called");
   ExpectError("sort(x)", 0, "not available yet");
-  ExpectError("x @ x.T", 2, "'matmul' is not available yet");
-  ExpectError("np.linalg.svd(x)", 10, "not available yet");
+  ExpectError("np.linalg.eig(x)", 10, "'linalg.eig' is not available yet");
+  ExpectError("np.linalg.solv(x, x)", 10, "unknown function 'linalg.solv'; did you mean solve");
+  ExpectError("linalg.sin(x)", 7, "unknown function 'linalg.sin'");
+  ExpectError("linalg.qr", 7, "call it");
   ExpectError("sin(x, x)", 7, "too many arguments; it is sin(x)");
   ExpectError("add(x)", 0, "missing argument y");
   ExpectError("sin('a')", 0, "not string");
@@ -249,6 +340,8 @@ TEST(ToolsEval, NonsenseGivesMessages) {
                                       "A.T", "A.shape", "zeros(A, B)", "reshape(A, B)", "where(A, B, A)", "max(A, B)", "round(A, B)", "A.astype(B)",
                                       "clip(A, B)", "arange(A, B)", "random.uniform(A, B)", "concatenate((A, B))", "array([A, B])", "divmod(A, B)",
                                       "(A, B)", "A(B)", "float32(A)", "cumsum(A, B)", "full(A, B)", "int(A)", "abs(A)", "load(A)", "eye(A, B)",
+                                      "tensordot(A, A, B)", "einsum(A, B)", "einsum('ij,jk', A, B)", "svd(A, B)", "qr(A, B)", "norm(A, B, A)", "trace(A, B, A)",
+                                      "solve_triangular(A, B, A)", "multi_dot((A, B))", "linalg.eigh(A, B)", "lstsq(A, B, A)",
                                       "expand_dims(A, B)", "squeeze(A, B)", "permute_dims(A, B)", "stack(A, axis=B)", "full_like(A, B)", "ptp(A, B)"};
   std::mt19937 rng(777);
   int fine = 0, refused = 0;

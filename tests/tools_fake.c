@@ -268,3 +268,67 @@ mars_tensor *mars_apply_reduce(const char *name, mars_tensor *a, const mars_redu
   if (o->has_dtype) sprintf(extra + strlen(extra), ", %s", mars_dtype_name(o->dtype));
   return make(a->dtype, MARS_SHAPE_0D, "%s(%s, %s%s)", name, a->text, axes_text(o->axes), extra);
 }
+
+/* ---- linear algebra: the call as a text ----------------------------------------------------------- */
+
+#define PAIR(name)                                                                                           \
+  mars_tensor *mars_##name(mars_tensor *a, mars_tensor *b) {                                                 \
+    return make(a->dtype, a->shape, #name "(%s, %s)", a->text, b->text);                                     \
+  }
+PAIR(matmul) PAIR(dot) PAIR(inner) PAIR(outer) PAIR(vdot) PAIR(kron) PAIR(solve)
+#undef PAIR
+#define ONE(name)                                                                                            \
+  mars_tensor *mars_##name(mars_tensor *a) { return make(a->dtype, a->shape, #name "(%s)", a->text); }
+ONE(cholesky) ONE(inv) ONE(det) ONE(svdvals)
+#undef ONE
+#define WITH(name, type, format)                                                                             \
+  mars_tensor *mars_##name(mars_tensor *a, type x) { return make(a->dtype, a->shape, #name "(%s, " format ")", a->text, x); }
+WITH(matrix_power, int64_t, "%ld") WITH(diagonal, int64_t, "%ld") WITH(trace, int64_t, "%ld") WITH(diag, int64_t, "%ld")
+WITH(tril, int64_t, "%ld") WITH(triu, int64_t, "%ld") WITH(pinv, double, "%g") WITH(matrix_rank, double, "%g")
+WITH(cond, double, "%g") WITH(eigvalsh, mars_triangle, "%d")
+#undef WITH
+mars_tensor *mars_tensordot(mars_tensor *a, mars_tensor *b, mars_axes i, mars_axes k) {
+  return make(a->dtype, a->shape, "tensordot(%s, %s, %s, %s)", a->text, b->text, axes_text(i), axes_text(k));
+}
+mars_tensor *mars_einsum(const char *subscripts, mars_tensor *const *t, size_t n) { return join(subscripts, t, n, 0); }
+mars_tensor *mars_multi_dot(mars_tensor *const *t, size_t n) { return join("multi_dot", t, n, 0); }
+mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *b, mars_triangle triangle, mars_trans trans, bool unit) {
+  return make(b->dtype, b->shape, "solve_triangular(%s, %s, %s%s%s)", a->text, b->text, triangle == MARS_LOWER ? "lower" : "upper",
+              trans == MARS_TRANS ? ", trans" : trans == MARS_CONJ_TRANS ? ", conj_trans" : "", unit ? ", unit" : "");
+}
+mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool keepdims) {
+  return make(MARS_F64, MARS_SHAPE_0D, "norm(%s, %g, %s%s)", a->text, ord, axes_text(axes), keepdims ? ", keepdims" : "");
+}
+static void part(mars_tensor **out, mars_tensor *a, const char *name, const char *extra) {
+  if (out) *out = make(a->dtype, a->shape, "%s(%s%s)", name, a->text, extra);
+}
+void mars_lu(mars_tensor *a, mars_tensor **p, mars_tensor **l, mars_tensor **u) {
+  part(p, a, "lu.p", ""), part(l, a, "lu.l", ""), part(u, a, "lu.u", "");
+}
+void mars_slogdet(mars_tensor *a, mars_tensor **sign, mars_tensor **logdet) {
+  part(sign, a, "slogdet.s", ""), part(logdet, a, "slogdet.l", "");
+}
+void mars_qr(mars_tensor *a, mars_qr_mode mode, mars_tensor **q, mars_tensor **r) {
+  const char *extra = mode == MARS_QR_COMPLETE ? ", complete" : "";
+  part(q, a, "qr.q", extra), part(r, a, "qr.r", extra);
+}
+void mars_svd(mars_tensor *a, bool full, mars_tensor **u, mars_tensor **s, mars_tensor **vh) {
+  const char *extra = full ? ", full" : "";
+  part(u, a, "svd.u", extra), part(s, a, "svd.s", extra), part(vh, a, "svd.vh", extra);
+}
+void mars_eigh(mars_tensor *a, mars_triangle triangle, mars_tensor **w, mars_tensor **v) {
+  const char *extra = triangle == MARS_LOWER ? ", lower" : ", upper";
+  part(w, a, "eigh.w", extra), part(v, a, "eigh.v", extra);
+}
+void mars_randomized_svd(mars_tensor *a, int64_t k, int64_t oversample, int iterations, mars_tensor **u, mars_tensor **s,
+                         mars_tensor **vh) {
+  char extra[80];
+  sprintf(extra, ", %ld, %ld, %d", (long)k, (long)oversample, iterations);
+  part(u, a, "rsvd.u", extra), part(s, a, "rsvd.s", extra), part(vh, a, "rsvd.vh", extra);
+}
+void mars_lstsq(mars_tensor *a, mars_tensor *b, double rcond, mars_tensor **x, mars_tensor **residuals, mars_tensor **rank,
+                mars_tensor **s) {
+  char extra[300];
+  snprintf(extra, sizeof extra, ", %s, %g", b->text, rcond);
+  part(x, a, "lstsq.x", extra), part(residuals, a, "lstsq.r", extra), part(rank, a, "lstsq.n", extra), part(s, a, "lstsq.s", extra);
+}

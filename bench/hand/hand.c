@@ -181,6 +181,16 @@ double hand_philox_sum(uint64_t seed, uint64_t stream, int64_t n, int threads) {
   return sum;
 }
 
+void hand_uniform(uint64_t seed, uint64_t stream, uint64_t first, int64_t n, double *out) {
+  const int64_t head = n > 0 && first % 2 != 0 ? 1 : 0, whole = (n - head) / (2 * BLOCKS) * (2 * BLOCKS);
+
+  if (head != 0)
+    out[0] = hand_philox_at(seed, stream, first);
+  hand_kernels_get()->uniform(seed, stream, (first + (uint64_t)head) / 2, whole / 2, out + head);
+  for (int64_t i = head + whole; i < n; i++)
+    out[i] = hand_philox_at(seed, stream, first + (uint64_t)i);
+}
+
 int64_t hand_pi_count(uint64_t seed, uint64_t stream_x, uint64_t stream_y, int64_t n, int threads) {
   const hand_kernels *k = hand_kernels_get();
   const int64_t whole = n / (2 * BLOCKS) * BLOCKS;

@@ -66,6 +66,30 @@ static double philox(uint64_t seed, uint64_t stream, uint64_t block, int64_t n_b
   return vecd_hadd(vecd_add(sum0, sum1));
 }
 
+/* Both doubles of a block stand side by side in memory, and in two vectors here. */
+static void uniform(uint64_t seed, uint64_t stream, uint64_t block, int64_t n_blocks, double *out) {
+  const vecd unit = vecd_set(0x1p-53);
+  double even[VECD], odd[VECD];
+  keys k;
+
+  make_keys(seed, &k);
+  for (int64_t i = 0; i < n_blocks; i += SETS * VECD) {
+    words c[SETS];
+    for (int s = 0; s < SETS; s++)
+      c[s] = start(stream, block + (uint64_t)(i + s * VECD));
+    rounds(c, &k);
+    for (int s = 0; s < SETS; s++) {
+      double *to = out + 2 * (i + s * VECD);
+      vecd_store(even, vecd_mul(vecu_to_53(c[s].w0, c[s].w1), unit));
+      vecd_store(odd, vecd_mul(vecu_to_53(c[s].w2, c[s].w3), unit));
+      for (int v = 0; v < VECD; v++) {
+        to[2 * v] = even[v];
+        to[2 * v + 1] = odd[v];
+      }
+    }
+  }
+}
+
 VEC_INLINE unsigned inside(vecu x0, vecu x1, vecu y0, vecu y1) {
   const vecd unit = vecd_set(0x1p-53);
   const vecd x = vecd_mul(vecu_to_53(x0, x1), unit), y = vecd_mul(vecu_to_53(y0, y1), unit);
@@ -96,5 +120,6 @@ static int64_t pi(uint64_t seed, uint64_t stream_x, uint64_t stream_y, uint64_t 
 
 void HAND(hand_fill_random)(hand_kernels *k) {
   k->philox = philox;
+  k->uniform = uniform;
   k->pi = pi;
 }

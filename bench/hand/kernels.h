@@ -45,6 +45,7 @@ typedef struct hand_kernels {
 
   /* random: doubles of blocks [block, block + n_blocks) of a stream; n_blocks a multiple of 32 */
   double (*philox)(uint64_t seed, uint64_t stream, uint64_t block, int64_t n_blocks); /**< their sum */
+  void (*uniform)(uint64_t seed, uint64_t stream, uint64_t block, int64_t n_blocks, double *out); /**< 2 n_blocks of them */
   int64_t (*pi)(uint64_t seed, uint64_t stream_x, uint64_t stream_y, uint64_t block, int64_t n_blocks);
 
   /* scale, axpb */
@@ -93,6 +94,8 @@ double hand_fma_rate(int threads);
 
 /** \brief Sum of the first n doubles of a stream (n rounded down to an even number). */
 double hand_philox_sum(uint64_t seed, uint64_t stream, int64_t n, int threads);
+/** \brief The doubles [first, first + n) of a stream, in this thread. */
+void hand_uniform(uint64_t seed, uint64_t stream, uint64_t first, int64_t n, double *out);
 /** \brief Points of n with x*x + y*y <= 1. */
 int64_t hand_pi_count(uint64_t seed, uint64_t stream_x, uint64_t stream_y, int64_t n, int threads);
 /** \brief One double of a stream, by the plain definition: the independent check. */

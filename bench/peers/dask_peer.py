@@ -83,11 +83,62 @@ def chain(a, da):
     return run, lambda _: out.mean(dtype=np.float64)
 
 
+def aat(a, da):
+    n = peer.fitting(a, lambda n: 32 * n * n, 3)
+
+    def run():
+        x = da.random.RandomState(1).random_sample((n, n), chunks=2000)
+        return (x @ x.T - x).std().compute()
+    return run, None
+
+
+def tssvd(a, da):
+    m = peer.fitting(a, lambda m: 6 * 256 * m, 1)
+
+    def run():
+        x = da.random.RandomState(1).random_sample((m, 32), chunks=(125_000, 32))
+        u, s, v = da.linalg.svd(x)
+        return abs(u * s @ v - x).max().compute()
+    return run, None
+
+
+def matmul(a, da):
+    if a.case == "latency":
+        raise peer.Skip("dask is not for small arrays")
+    dtype = peer.dtype_of(a.dtype)
+    x, y = (peer.data(k, a.size * a.size, dtype).reshape(a.size, a.size) for k in (0, 1))
+    out = np.zeros_like(x)
+
+    def run():
+        da.store(da.from_array(x, chunks=2048, name=False) @ da.from_array(y, chunks=2048, name=False), out, lock=False)
+        return out[-1, -1]
+    return run, lambda last: last
+
+
+def factor(a, da):
+    if a.case != "qr":
+        import scipy.linalg  # noqa: F401 what dask's blocks call; without it there is nothing to run
+    n = peer.fitting(a, lambda n: 48 * n * n, 3)
+    x = np.random.default_rng(1).random((n, n))
+    if a.case == "cholesky":
+        x = (x + x.T) / 2
+        x[np.diag_indices(n)] += n
+    chunks = (1000, n) if a.case == "qr" else 1000
+    work = {"cholesky": lambda d: da.linalg.cholesky(d, lower=True), "lu": lambda d: da.linalg.lu(d)[1:],
+            "qr": da.linalg.qr, "solve": lambda d: da.linalg.solve(d, da.ones(n, chunks=1000))}[a.case]
+
+    def run():
+        import dask
+        return dask.compute(work(da.from_array(x, chunks=chunks, name=False)))
+    return run, None
+
+
 def prepare(a):
     import dask
     import dask.array as da
     dask.config.set(scheduler="threads", num_workers=a.threads)
-    table = {"pi": pi, "scale": scale, "axpb": scale, "stream": stream, "reduce": reduce, "chain": chain}
+    table = {"pi": pi, "scale": scale, "axpb": scale, "stream": stream, "reduce": reduce, "chain": chain,
+             "aat": aat, "tssvd": tssvd, "matmul": matmul, "factor": factor}
     if a.suite not in table:
         raise peer.Skip(f"no {a.suite}")
     return table[a.suite](a, da)

@@ -165,8 +165,56 @@ def chain(a):
     return [(lambda: over(a.size), mean), (lambda: over(CACHE_BLOCK), mean)]
 
 
+def aat(a):
+    """NumPy sees that it is a product with its own transpose."""
+    n = peer.fitting(a, lambda n: 24 * n * n, 3)
+
+    def run():
+        x = np.random.default_rng(1).random((n, n))
+        d = x @ x.T
+        d -= x
+        return blocked_std(d)
+    return run, None
+
+
+def tssvd(a):
+    m = peer.fitting(a, lambda m: 4 * 256 * m, 1)
+
+    def run():
+        x = np.random.default_rng(1).random((m, 32))
+        u, s, v = np.linalg.svd(x, full_matrices=False)
+        return np.abs(u * s @ v - x).max()
+    return run, None
+
+
+def matmul(a):
+    dtype = peer.dtype_of(a.dtype)
+    x, y = (peer.data(k, a.size * a.size, dtype).reshape(a.size, a.size) for k in (0, 1))
+    out = np.zeros_like(x)
+
+    def run():
+        for _ in range(200 if a.case == "latency" else 1):
+            np.matmul(x, y, out=out)
+        return out[-1, -1]
+    return run, lambda last: last
+
+
+def factor(a):
+    n = peer.fitting(a, lambda n: 32 * n * n, 3)
+    x = np.random.default_rng(1).random((n, n))
+    if a.case == "cholesky":
+        x[np.diag_indices(n)] += n
+        return (lambda: np.linalg.cholesky(x)), None
+    if a.case == "qr":
+        return (lambda: np.linalg.qr(x)), None
+    if a.case == "solve":
+        return (lambda: np.linalg.solve(x, np.ones(n))), None
+    raise peer.Skip("numpy has no lu")
+
+
 def prepare(a):
-    table = {"pi": pi, "scale": scale, "axpb": scale, "stream": stream, "reduce": reduce, "chain": chain}
+    table = {"pi": pi, "scale": scale, "axpb": scale, "stream": stream, "reduce": reduce, "chain": chain, "aat": aat,
+             "tssvd": tssvd, "matmul": matmul, "factor": factor}
     if a.suite not in table:
         raise peer.Skip(f"no {a.suite}")
     return table[a.suite](a)

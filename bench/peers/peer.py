@@ -38,6 +38,25 @@ def shape_2d(n):
     return max(n // cols, 1), cols
 
 
+def available():
+    """Bytes of memory that a program can still get."""
+    with open("/proc/meminfo") as f:
+        for line in f:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 1 << 62
+
+
+def fitting(a, bytes_of, power):
+    """The largest size of which bytes_of(size) fits in three quarters of the memory, a.size at most. Times are then scaled to
+    a.size by its power: the peer is compared with what it would take if there were more memory."""
+    size, room = a.size, 0.75 * available()
+    while bytes_of(size) > room and size > 1:
+        size = size * 9 // 10
+    a.scale = (a.size / size) ** power
+    return size
+
+
 def dtype_of(name):
     return {"f32": np.float32, "f64": np.float64}[name]
 
@@ -74,6 +93,7 @@ def main(name, module, prepare):
 
     It may return a list of such pairs: every one is run once, and the fastest is the peer's."""
     a = arguments()
+    a.scale = 1.0
     say = lambda **what: print(json.dumps(what), flush=True)
     try:
         version = __import__(module).__version__
@@ -90,7 +110,7 @@ def main(name, module, prepare):
             forget(a.input)
         start = time.perf_counter()
         value = run()
-        seconds = time.perf_counter() - start
+        seconds = (time.perf_counter() - start) * a.scale
         return seconds, (float(result(value)) if result else None)
 
     if len(ways) > 1:

@@ -27,7 +27,8 @@ static const struct {
 
 /* NumPy functions that are expected and not there yet: they get a plain answer instead of near matches. */
 static const char *const later[] = {
-    "matmul", "dot", "vdot", "inner", "outer", "tensordot", "einsum", "kron", "cross", "trace", "diag", "tril", "triu",
+    "cross", "vecdot", "linalg.cross", "linalg.vecdot", "linalg.eig", "linalg.eigvals", "linalg.tensorinv",
+    "linalg.tensorsolve", "linalg.vector_norm", "linalg.matrix_norm",
     "sort", "argsort", "partition", "argpartition", "unique", "searchsorted", "nonzero", "flatnonzero", "take",
     "take_along_axis", "compress", "median", "nanmedian", "percentile", "quantile", "histogram", "bincount", "diff",
     "gradient", "convolve", "correlate", "interp", "tile", "repeat", "roll", "pad", "split", "meshgrid", "cov", "corrcoef",
@@ -40,25 +41,35 @@ static const char *unaliased(const char *name) {
 }
 
 const mt_fn *mt_fn_table(size_t index) {
-  static const mt_fn *const tables[] = {mt_fn_create, mt_fn_random, mt_fn_shape, mt_fn_math, NULL};
+  static const mt_fn *const tables[] = {mt_fn_create,  mt_fn_random, mt_fn_shape, mt_fn_math,
+                                        mt_fn_product, mt_fn_linalg, NULL};
   return index < sizeof tables / sizeof *tables ? tables[index] : NULL;
 }
 
+/* "svd" of "linalg.svd"; NULL: it is not from there. */
+static const char *in_linalg(const char *name) { return strncmp(name, "linalg.", 7) ? NULL : name + 7; }
+
 static const mt_fn *find_fn(const char *name) {
-  for (size_t t = 0; mt_fn_table(t); t++)
-    for (const mt_fn *fn = mt_fn_table(t); fn->name; fn++)
-      if (!strcmp(fn->name, name)) return fn;
+  const char *linalg = in_linalg(name);
+
+  for (size_t t = 0; mt_fn_table(t); t++) {
+    const mt_fn *table = mt_fn_table(t);
+    if (linalg && table != mt_fn_product && table != mt_fn_linalg) continue;
+    for (const mt_fn *fn = table; fn->name; fn++)
+      if (!strcmp(fn->name, linalg ? linalg : name)) return fn;
+  }
   return NULL;
 }
 
 static bool is_kind(const mars_op_info *row, const char *kind) { return !strcmp(row->kind, kind); }
 
-/* Rows that can be applied to tensors; leaves, views and generators have functions of their own. */
+/* Rows that can be applied to tensors; leaves, views, generators and routines have functions of their own. */
 static const mars_op_info *find_row(const char *name) {
   const mars_op_info *row;
 
   for (size_t i = 0; (row = mars_op_table(i)); i++)
-    if (!strcmp(row->name, name) && !is_kind(row, "random") && !is_kind(row, "node")) return row;
+    if (!strcmp(row->name, name) && !is_kind(row, "random") && !is_kind(row, "node") && !is_kind(row, "routine"))
+      return row;
   return NULL;
 }
 
@@ -111,7 +122,7 @@ const char *mt_suggest_name(mt_eval *ev, const char *name) {
   const mars_op_info *row;
   mt_suggest s;
 
-  mt_suggest_init(&s, name);
+  mt_suggest_init(&s, in_linalg(name) ? in_linalg(name) : name);
   for (size_t i = 0; i < ev->n_variables; i++) mt_suggest_offer(&s, ev->variable[i].name);
   for (size_t t = 0; mt_fn_table(t); t++)
     for (const mt_fn *fn = mt_fn_table(t); fn->name; fn++) mt_suggest_offer(&s, fn->name);
@@ -316,12 +327,10 @@ bool mt_arg_shape(mt_call *c, int i, mars_shape *out) {
   return true;
 }
 
-bool mt_arg_axes(mt_call *c, int i, mars_axes fallback, mars_axes *out) {
-  const mt_value *one = &c->v[i], *v = one->kind == MT_TUPLE ? one->item : one;
+bool mt_axes_of(mt_call *c, int i, const mt_value *one, mars_axes *out) {
+  const mt_value *v = one->kind == MT_TUPLE ? one->item : one;
   size_t n = one->kind == MT_TUPLE ? one->n : 1;
 
-  *out = fallback;
-  if (!c->given[i]) return true;
   if (n > MARS_MAX_DIMS) return mt_eval_fail(c->ev, c->at[i], "%s(): too many axes", c->name);
   out->count = (int)n;
   for (size_t k = 0; k < n; k++) {
@@ -331,6 +340,11 @@ bool mt_arg_axes(mt_call *c, int i, mars_axes fallback, mars_axes *out) {
     out->axis[k] = (int)v[k].i;
   }
   return true;
+}
+
+bool mt_arg_axes(mt_call *c, int i, mars_axes fallback, mars_axes *out) {
+  *out = fallback;
+  return !c->given[i] || mt_axes_of(c, i, &c->v[i], out);
 }
 
 bool mt_arg_string(mt_call *c, int i, const char **out) {
@@ -356,6 +370,15 @@ bool mt_arg_tensors(mt_call *c, int i, mars_tensor ***out, size_t *n) {
 }
 
 bool mt_give(mt_call *c, mars_tensor *t, mt_value *out) { return mt_eval_give(c->ev, c->pos, t, out); }
+
+bool mt_give_tuple(mt_call *c, mars_tensor *const *t, size_t n, mt_value *out) {
+  mt_value *item = mt_alloc(c->ev->arena, n * sizeof *item);
+
+  for (size_t i = 0; i < n; i++)
+    if (!mt_give(c, t[i], &item[i])) return false;
+  *out = (mt_value){.kind = MT_TUPLE, .item = item, .n = n};
+  return true;
+}
 
 /* ---- rows of the op table ------------------------------------------------------------------------- */
 
@@ -427,8 +450,7 @@ static bool call_row(mt_call *c, const mars_op_info *row, const mt_argument *arg
 static bool unknown_function(mt_eval *ev, const char *name, size_t pos, bool method) {
   for (size_t i = 0; i < sizeof later / sizeof *later; i++)
     if (!strcmp(later[i], name)) return mt_eval_fail(ev, pos, "'%s' is not available yet", name);
-  if (!strncmp(name, "linalg.", 7) || !strncmp(name, "fft.", 4))
-    return mt_eval_fail(ev, pos, "'%s' is not available yet", name);
+  if (!strncmp(name, "fft.", 4)) return mt_eval_fail(ev, pos, "'%s' is not available yet", name);
   if (mt_eval_get(ev, name)) return mt_eval_fail(ev, pos, "'%s' is a variable: it cannot be called", name);
   return mt_eval_fail(ev, pos, "unknown %s '%s'%s", method ? "method" : "function", name, mt_suggest_name(ev, name));
 }
@@ -444,7 +466,7 @@ static bool call_dtype(mt_eval *ev, mars_dtype dt, const char *name, size_t pos,
 }
 
 static bool is_method_row(const mars_op_info *row) {
-  return is_kind(row, "reduce") || is_kind(row, "scan") || !strcmp(row->name, "conj") || !strcmp(row->name, "matmul");
+  return is_kind(row, "reduce") || is_kind(row, "scan") || !strcmp(row->name, "conj");
 }
 
 bool mt_call_function(mt_eval *ev, const char *name, size_t pos, const mt_value *self, size_t self_pos,

@@ -11,10 +11,11 @@ static bool wanted(const mt_options *o, const mars_op_info *row) {
 }
 
 static void print_row(const mars_op_info *row) {
-  char ulp[32];
+  char ulp[32], arity[16] = "-"; /* routines have several forms */
 
   snprintf(ulp, sizeof ulp, "%g", row->ulp);
-  printf("%-22s %-8s %5d  %-5s %s\n", row->name, row->kind, row->arity, row->ulp > 0 ? ulp : "exact", row->doc);
+  if (row->arity >= 0) snprintf(arity, sizeof arity, "%d", row->arity);
+  printf("%-22s %-8s %5s  %-5s %s\n", row->name, row->kind, arity, row->ulp > 0 ? ulp : "exact", row->doc);
 }
 
 static void print_json_row(const mars_op_info *row, bool first) {

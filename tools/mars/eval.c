@@ -75,7 +75,7 @@ const mt_value *mt_eval_get(const mt_eval *ev, const char *name) {
 
 static bool is_module(const char *name) {
   return !strcmp(name, "np") || !strcmp(name, "numpy") || !strcmp(name, "mt") || !strcmp(name, "mars") ||
-         !strcmp(name, "math");
+         !strcmp(name, "math") || !strcmp(name, "scipy");
 }
 static bool is_submodule(const char *name) {
   return !strcmp(name, "random") || !strcmp(name, "linalg") || !strcmp(name, "fft") || !strcmp(name, "special");

@@ -43,7 +43,7 @@ typedef struct mt_fn {
 } mt_fn;
 
 /* The tables, each ended by a row with name NULL. */
-extern const mt_fn mt_fn_create[], mt_fn_random[], mt_fn_shape[], mt_fn_math[];
+extern const mt_fn mt_fn_create[], mt_fn_random[], mt_fn_shape[], mt_fn_math[], mt_fn_product[], mt_fn_linalg[];
 /* Table `index` of them, NULL behind the last. */
 const mt_fn *mt_fn_table(size_t index);
 
@@ -68,11 +68,13 @@ bool mt_arg_bool(mt_call *c, int i, bool fallback, bool *out);
 bool mt_arg_dtype(mt_call *c, int i, mars_dtype fallback, mars_dtype *out);
 bool mt_arg_shape(mt_call *c, int i, mars_shape *out);              /* not given: 0-d */
 bool mt_arg_axes(mt_call *c, int i, mars_axes fallback, mars_axes *out);
+bool mt_axes_of(mt_call *c, int i, const mt_value *v, mars_axes *out); /* axes that are a part of argument i */
 bool mt_arg_string(mt_call *c, int i, const char **out);
 bool mt_arg_tensor(mt_call *c, int i, mars_tensor **out);
 bool mt_arg_tensors(mt_call *c, int i, mars_tensor ***out, size_t *n); /* a tuple of them */
 bool mt_arg_fail(mt_call *c, int i, const char *wanted);
 /* The call's result. */
 bool mt_give(mt_call *c, mars_tensor *t, mt_value *out);
+bool mt_give_tuple(mt_call *c, mars_tensor *const *t, size_t n, mt_value *out);
 
 #endif

@@ -46,33 +46,26 @@ static bool fn_isneginf(mt_call *c, mt_value *out) {
   return mt_arg_tensor(c, 0, &a) && mt_give(c, mars_isneginf(a), out);
 }
 
-static bool give_two(mt_call *c, mars_tensor *a, mars_tensor *b, mt_value *out) {
-  mt_value *item = mt_alloc(c->ev->arena, 2 * sizeof *item);
-
-  if (!mt_give(c, a, &item[0]) || !mt_give(c, b, &item[1])) return false;
-  *out = (mt_value){.kind = MT_TUPLE, .item = item, .n = 2};
-  return true;
-}
 static bool fn_divmod(mt_call *c, mt_value *out) {
-  mars_tensor *a, *b, *q = NULL, *r = NULL;
+  mars_tensor *a, *b, *t[2] = {NULL};
 
   if (!mt_arg_tensor(c, 0, &a) || !mt_arg_tensor(c, 1, &b)) return false;
-  mars_divmod(a, b, &q, &r);
-  return give_two(c, q, r, out);
+  mars_divmod(a, b, &t[0], &t[1]);
+  return mt_give_tuple(c, t, 2, out);
 }
 static bool fn_modf(mt_call *c, mt_value *out) {
-  mars_tensor *a, *fraction = NULL, *integral = NULL;
+  mars_tensor *a, *t[2] = {NULL};
 
   if (!mt_arg_tensor(c, 0, &a)) return false;
-  mars_modf(a, &fraction, &integral);
-  return give_two(c, fraction, integral, out);
+  mars_modf(a, &t[0], &t[1]);
+  return mt_give_tuple(c, t, 2, out);
 }
 static bool fn_frexp(mt_call *c, mt_value *out) {
-  mars_tensor *a, *mantissa = NULL, *exponent = NULL;
+  mars_tensor *a, *t[2] = {NULL};
 
   if (!mt_arg_tensor(c, 0, &a)) return false;
-  mars_frexp(a, &mantissa, &exponent);
-  return give_two(c, mantissa, exponent, out);
+  mars_frexp(a, &t[0], &t[1]);
+  return mt_give_tuple(c, t, 2, out);
 }
 
 /* max - min over axes */

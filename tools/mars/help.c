@@ -63,6 +63,8 @@ static const char calc_page[] =
     "examples:\n"
     "  mars calc '(x + 1) * 2' x=big.npy -o out.npy --budget 512M\n"
     "  mars calc 'x.mean(axis=0)' x=big.npy --spill /mnt/fast --spill /mnt/fast2\n"
+    "  mars calc 'a = random.uniform(size=(n, n)); ((a @ a.T) - a).std()' n=20000 --budget 1G\n"
+    "  mars calc 'u, s, v = svd(a); max(abs(u * s @ v - a))' a='random.uniform(size=(100000, 32))'\n"
     "  mars calc '4 * (random.uniform(size=n)**2 + random.uniform(size=n)**2 < 1).mean()' n=1e9\n"
     "  mars calc 'q, r = divmod(x, 7)' x='arange(100)' -o q=q.npy -o r=r.npy\n"
     "\n"
@@ -108,7 +110,9 @@ static const char ops_page[] =
     "\n"
     "One line for each row: name, kind, number of operands, largest error in units in the last place (of reductions: the\n"
     "constant part of it; 'mars help functions' has the functions that are made of several), and what it is. With words:\n"
-    "only the rows whose name contains one, or whose kind is one: unary, binary, ternary, reduce, scan, random, node.\n"
+    "only the rows whose name contains one, or whose kind is one: unary, binary, ternary, reduce, scan, routine, random, node.\n"
+    "Errors of routines are measured in norm, and grow with the order of the problem: times it. Their operands stand in\n"
+    "'mars help functions'.\n"
     "\n"
     "options:\n"
     "  --json             as a JSON list of objects with the keys name, kind, arity, ulp, doc\n";
@@ -117,18 +121,18 @@ static const char syntax_page[] =
     "mars help syntax - the expressions of mars calc\n"
     "\n"
     "  statement ; statement ; ...        a line break separates them as well; '#' begins a comment\n"
-    "  a = expression                     sets a name; a, b = divmod(x, y) sets several\n"
+    "  a = expression                     sets a name; u, s, v = svd(x) sets several\n"
     "  1  0x1f  1_000_000  1.5e-3  2j  True  False  None  'text'  pi  e  inf  nan\n"
     "  (1, 2)  [1, 2]                     tuples for shapes and axes; nested lists of numbers are arrays\n"
     "  **                                 binds tightest, then\n"
     "  + - ~                              signs and bitwise not\n"
-    "  * / // % @                         products and quotients; // and % round down as in Python\n"
+    "  * / // % @                         products, quotients, matrix products; // and % round down as in Python\n"
     "  + -\n"
     "  << >>\n"
     "  &    ^    |                        also for conditions: (a > 0) & (b > 0)\n"
     "  < <= > >= == !=                    chained: 0 <= x < 1 is (0 <= x) & (x < 1)\n"
     "  not\n"
-    "  f(x, axis=0)  x.f(axis=0)          np., numpy., mt. and mars. before a name mean nothing\n"
+    "  f(x, axis=0)  x.f(axis=0)          np., numpy., scipy., mt. and mars. before a name mean nothing\n"
     "  x[1:10:2, ..., None, -1]           slices, ellipsis, new axes, integers, any step\n"
     "  x.T .mT .shape .dtype .size .ndim .real .imag .itemsize .nbytes\n"
     "  float32(x)  x.astype(float32)      casts; bool, int, float, complex are bool, int64, float64, complex128\n"
@@ -180,7 +184,7 @@ void mt_help_functions(FILE *out) {
         "All operations of 'mars ops' by name: elementwise ones take tensors and numbers; reductions are\n"
         "  sum(a, axis=None, *, keepdims=False, dtype=None), var and std with ddof=0, also as methods: x.sum(axis=0)\n"
         "  cumsum(a, axis=None, dtype=None) and cumprod, also as methods\n"
-        "and those of several operations or with arguments of their own:\n\n",
+        "and those of several operations or with arguments of their own, from matmul on with or without linalg. in front:\n\n",
         out);
   for (size_t t = 0; mt_fn_table(t); t++)
     for (const mt_fn *fn = mt_fn_table(t); fn->name; fn++) print_signature(out, fn);
