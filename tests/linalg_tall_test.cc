@@ -661,6 +661,26 @@ TEST(Tall, KeptValuesOutliveASecondPlan) {
   EXPECT_NE(log.text.find("Householder"), std::string::npos);
 }
 
+// Blocks that lie across chunks, turned, or in several values are brought together
+TEST(Tall, GatheredBlocks) {
+  Rng rng(15 + seed_base());
+  for (mars_dtype dt : kLapack)
+    for (int64_t chunk : {64, 77, 1000}) {
+      Config c;
+      c.chunk = chunk;
+      mars_session *s = shared_session(c);
+      Scope scope(s);
+      const int64_t m = 150, n = 11;
+      Array a = to_array(dt, conditioned(dt, m, n, chunk == 77 ? 1e3L : 4, rng)), b = to_array(dt, conditioned(dt, 60, n, 4, rng));
+      mars_tensor *x = mars_negative(tensor(s, a)), *y = mars_negative(tensor(s, b)); // computed, in chunks
+      mars_tensor *pair[2] = {x, y};
+      mars_tensor *turned[] = {mars_flip(x, MARS_AXES(0)), mars_flip(x, MARS_AXES(1)), mars_concatenate(pair, 2, 0),
+                               mars_transpose(mars_negative(mars_transpose(x)))};
+      for (int i = 0; i < 4; i++)
+        check_both(s, turned[i], fetched(turned[i]), label(dt, m, n, name_of(c) + " view " + std::to_string(i)));
+    }
+}
+
 // ---- nothing, and what is refused -----------------------------------------------------------------------
 
 TEST(Tall, Empty) {
