@@ -470,8 +470,8 @@ TEST(Tall, OutOfCore) {
 // n x n matrices take most of the budget
 TEST(Tall, ManyColumnsInTinyBudgets) {
   Rng rng(12 + seed_base());
-  const int64_t n = quick() ? 20 : 90;
-  for (size_t budget : {2 * MiB, 3 * MiB})
+  const int64_t n = quick() ? 20 : 64;
+  for (size_t budget : {kMinimalBudget, 2 * MiB})
     for (Real condition : {3.0L, 1e4L, 1e11L}) {
       Config c;
       c.budget = budget;
