@@ -1,9 +1,12 @@
 // QR and SVD of matrices much taller than wide, against one-sided Jacobi in long double and by residuals.
-#include "tests/api_util.h"
+#include "tests/linalg_util.h"
 
 #include <complex>
 
 using namespace api;
+
+ORACLE_OF_ROUTINE(qr)
+ORACLE_OF_ROUTINE(svd)
 
 namespace {
 
@@ -453,7 +456,7 @@ TEST(Tall, OutOfCore) {
       if (tiny > 1e-10 && source) {
         EXPECT_EQ(stats.spill_written_bytes, 0u) << tiny;
       } else if (!quick()) {
-        EXPECT_GT(stats.spill_written_bytes, (size_t)(m * n * 4));
+        EXPECT_GE(stats.spill_written_bytes, (size_t)(m * n * 8) - c.budget); // reflectors, or u: what the arena does not hold
       }
       Array got[3];
       for (int i = 0; i < 3; i++) {
