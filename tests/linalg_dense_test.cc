@@ -1,6 +1,7 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
+#include <array>
 
 using namespace linalg;
 
@@ -145,6 +146,20 @@ TEST(DenseQr, BatchesChunksAndTransposes) {
         EXPECT_LE(not_orthonormal(left), 1e-13);
       }
     }
+  }
+}
+
+TEST(DenseQr, RefusesNaNAndInfinity) {
+  Session s(small(4 * MiB));
+  Scope scope(s);
+  for (auto [m, n, i, j] : std::vector<std::array<int64_t, 4>>{{90, 80, 7, 3}, {90, 80, 89, 79}, {50, 200, 49, 150}}) {
+    Mat<double> a = noise<double>(m, n, 1);
+    a(i, j) = j == 3 ? NAN : -INFINITY;
+    mars_tensor *r = nullptr;
+    mars_error err = {};
+    mars_qr(tensor(s, array<double>(a)), MARS_QR_REDUCED, nullptr, &r);
+    const std::string place = "row " + std::to_string(i) + ", column " + std::to_string(j);
+    EXPECT_TRUE(says(mars_run(s, &r, 1, &err), err, MARS_E_NUMERIC, {"mars_qr", place.c_str()}));
   }
 }
 

@@ -66,17 +66,25 @@ static int64_t group_size(const panels *q) {
 
 static int64_t width_of(const panels *q, int64_t columns, int64_t i) { return least(q->nb, columns - i * q->nb); }
 
-/* Reflections of panel j on what stands in `c`: its rows from the panel's first on. */
-static void apply(panels *q, int64_t j, mx_rarg *c, unsigned flags) {
+/* Where a task that looks for NaN and infinities is in the matrix, for messages. */
+static void place(panels *q, int64_t column) {
+  mx_r_p(q->b, 1, column);
+  mx_r_p(q->b, 2, q->matrix);
+}
+
+/* Reflections of panel j on what stands in `c`, panel i of the matrix or of q: its rows from panel j's first on. */
+static void apply(panels *q, int64_t j, mx_rarg *c, int64_t i, unsigned flags) {
   mx_rbuild *b = q->b;
   const int64_t at = j * q->nb, rows = q->m - at, w = width_of(q, q->k, j);
   mx_rarg to = mx_r_sub(b, c, at, 0, rows, c->cols);
   const mx_rarg v = mx_r_sub(b, &q->panel[j], at, 0, rows, w);
+  if ((flags & MX_TF_TRANS) && j == 0) flags |= MX_TF_CHECK; /* the panel as it came */
   mx_r_begin(b, MX_TILE_QR_APPLY, flags);
   mx_r_update(b, &to);
   mx_r_read(b, &v);
   mx_r_read(b, &q->t[j]);
   mx_r_p(b, 0, q->group < FEW ? WIDEST / 2 : WIDEST);
+  place(q, i * q->nb);
   mx_r_end(b, mx_space_round(c->cols * w * b->elem), 4.0 * (double)rows * (double)w * (double)c->cols);
   c->chunk = to.chunk;
 }
@@ -86,9 +94,10 @@ static void factor(panels *q, int64_t j) {
   const int64_t at = j * q->nb, rows = q->m - at, w = width_of(q, q->k, j), cols = q->panel[j].cols;
   mx_rarg a = mx_r_sub(b, &q->panel[j], at, 0, rows, cols);
   q->t[j] = mx_r_mat_f(mx_r_temp(b, w * w * b->elem), w, w);
-  mx_r_begin(b, MX_TILE_QR_PANEL, 0);
+  mx_r_begin(b, MX_TILE_QR_PANEL, j == 0 ? MX_TF_CHECK : 0);
   mx_r_update(b, &a);
   mx_r_write(b, &q->t[j]);
+  place(q, at);
   mx_r_end(b, mx_space_round((cols > w ? cols - w : 1) * w * b->elem), 2.0 * (double)rows * (double)w * (double)cols);
   q->panel[j].chunk = a.chunk;
 }
@@ -174,14 +183,14 @@ static void factor_group(panels *q, int64_t g0, int64_t g1) {
   load_group(q, g0, g1);
   for (int64_t j = 0; j < least(g0, q->factored) && b->st == MARS_OK; j++) {
     mx_r_group_begin(b);
-    for (int64_t i = g0; i < g1; i++) apply(q, j, &q->panel[i], MX_TF_TRANS);
+    for (int64_t i = g0; i < g1; i++) apply(q, j, &q->panel[i], i, MX_TF_TRANS);
     mx_r_group_end(b);
   }
   for (int64_t j = g0; j < least(g1, q->factored) && b->st == MARS_OK; j++) {
     factor(q, j);
     if (j + 1 == g1) break;
     mx_r_group_begin(b);
-    for (int64_t i = j + 1; i < g1; i++) apply(q, j, &q->panel[i], MX_TF_TRANS);
+    for (int64_t i = j + 1; i < g1; i++) apply(q, j, &q->panel[i], i, MX_TF_TRANS);
     mx_r_group_end(b);
   }
   for (int64_t i = g0; i < g1 && b->k->result[1] >= 0; i++) copy_out(q, 1, i, &q->panel[i], true);
@@ -201,7 +210,7 @@ static void form_group(panels *q, int64_t columns, int64_t g0, int64_t g1, mx_ra
   }
   for (int64_t j = least(g1, q->factored) - 1; j >= 0 && b->st == MARS_OK; j--) {
     mx_r_group_begin(b);
-    for (int64_t i = j > g0 ? j : g0; i < g1; i++) apply(q, j, &c[i - g0], 0);
+    for (int64_t i = j > g0 ? j : g0; i < g1; i++) apply(q, j, &c[i - g0], i, 0);
     mx_r_group_end(b);
   }
   for (int64_t i = g0; i < g1; i++) copy_out(q, 0, i, &c[i - g0], false);

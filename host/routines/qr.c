@@ -3,6 +3,7 @@
  *
  * QR_APPLY is cut into units of columns whose width the tile rule fixes: the same bits for any number of threads.
  */
+#include "host/routines/finite.h"
 #include "host/routines/tile.h"
 
 typedef struct reflector {
@@ -35,6 +36,15 @@ static char adjoint_of(mars_dtype dt) { return dt == MARS_C64 || dt == MARS_C128
 /* Columns of these panels have stride ld; one column has any. */
 static int leading(const mx_mat *a) { return (int)(a->cols > 1 ? a->cs : a->rows > 0 ? a->rows : 1); }
 
+/* Columns of the call's first matrix from `first` on. */
+static mars_status check(const mx_tile_call *t, const mx_mat *a, int64_t first, mars_error *err) {
+  int64_t row, col;
+
+  if (!(t->flags & MX_TF_CHECK) || mx_finite_triangle(t->dtype, a, 0, &row, &col)) return MARS_OK;
+  return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", t->fn, (long long)t->p[2],
+                 (long long)row, (long long)(t->p[1] + first + col));
+}
+
 int64_t mx_tile_units_qr_panel(const mx_tile_call *t, int threads) { return 1; }
 
 mars_status mx_tile_run_qr_panel(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
@@ -42,8 +52,10 @@ mars_status mx_tile_run_qr_panel(const mx_tile_call *t, char *scratch, int64_t u
   const int m = (int)a->rows, k = (int)f->cols, lda = leading(a), ldt = leading(f), rest = (int)a->cols - k;
   char *behind = a->base + k * a->cs * (int64_t)mars_dtype_bytes(t->dtype);
   const reflector r = {t->dtype, adjoint_of(t->dtype), m, k, a->base, f->base, lda, ldt};
+  mars_status st = check(t, a, 0, err);
   lapack_int info;
 
+  if (st != MARS_OK) return st;
   switch (t->dtype) {
   case MARS_F32: info = BL(LAPACKE_sgeqrt3_work)(LAPACK_COL_MAJOR, m, k, (float *)(void *)a->base, lda, (float *)(void *)f->base, ldt); break;
   case MARS_F64: info = BL(LAPACKE_dgeqrt3_work)(LAPACK_COL_MAJOR, m, k, (double *)(void *)a->base, lda, (double *)(void *)f->base, ldt); break;
@@ -66,6 +78,9 @@ mars_status mx_tile_run_qr_apply(const mx_tile_call *t, char *scratch, int64_t u
   const reflector r = {t->dtype, t->flags & MX_TF_TRANS ? adjoint_of(t->dtype) : 'N', (int)c->rows, (int)v->cols, v->base, f->base, leading(v),
                        leading(f)};
 
-  reflect(&r, n, c->base + first * c->cs * es, leading(c), scratch + first * v->cols * es);
-  return MARS_OK;
+  const mx_mat own = mx_mat_sub(c, (size_t)es, 0, first, c->rows, n);
+  const mars_status st = check(t, &own, first, err);
+
+  if (st == MARS_OK) reflect(&r, n, own.base, leading(c), scratch + first * v->cols * es);
+  return st;
 }

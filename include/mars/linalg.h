@@ -202,26 +202,124 @@ MARS_API void mars_qr(mars_tensor *a, mars_qr_mode mode, mars_tensor **q, mars_t
 MARS_API void mars_svd(mars_tensor *a, bool full_matrices, mars_tensor **u, mars_tensor **s, mars_tensor **vh);
 /** \brief s of mars_svd alone, numpy.linalg.svdvals. */
 MARS_API mars_tensor *mars_svdvals(mars_tensor *a);
+/**
+ * \brief Eigenvalues in rising order and orthonormal eigenvectors of a Hermitian (real: symmetric) matrix, numpy.linalg.eigh:
+ * a v = v diag(w).
+ *
+ * \param a         [..., n, n]
+ * \param triangle  the one that is read
+ * \param w, v      either may be NULL; w [..., n] has the real dtype, v [..., n, n] has the vectors in its columns
+ *
+ * Types      f32, f64, c64, c128; integers and bool as f64.
+ * Memory     a whole matrix and LAPACK's workspace for it: 3 n^2 elements, for the eigenvalues alone n^2. Where 3 n^2 do not fit
+ *            but n^2 do, QR iteration takes the place of divide and conquer, several times slower. A budget below that is
+ *            refused before anything runs, with the bytes that are needed; leading eigenvectors of larger matrices:
+ *            mars_randomized_svd.
+ * Accuracy   |a v - v diag(w)| / |a|, |v^H v - 1| and |error of w| / |a| <= 40 n u. The last bits of a large matrix's results depend
+ *            on the number of threads.
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE, MARS_E_ARG at the call; MARS_E_NUMERIC (NaN or infinity in the triangle, no
+ *            convergence), MARS_E_BUDGET, MARS_E_IO when it is run.
+ * Source     Golub and Van Loan, Matrix Computations, 4th ed., chapter 8; LAPACK's ?syevd, ?heevd, ?syev, ?heev.
+ */
 MARS_API void mars_eigh(mars_tensor *a, mars_triangle triangle, mars_tensor **w, mars_tensor **v);
+/** \brief w of mars_eigh alone, numpy.linalg.eigvalsh. */
 MARS_API mars_tensor *mars_eigvalsh(mars_tensor *a, mars_triangle triangle);
+/**
+ * \brief The k leading singular values and vectors of a matrix of any size, out of core: a is about u diag(s) vh.
+ *
+ * a is multiplied with k + oversample random vectors and projected on an orthonormal basis of what comes out; the SVD of the
+ * projection, which is small, gives the result. Each power iteration multiplies with a^H and a once more, orthonormalising
+ * after every product. a is read 2 + 2 power_iterations times and never held.
+ *
+ * \param a                 [..., m, n]
+ * \param k                 1 to min(m, n)
+ * \param oversample        0 or more; 5 to 10 are usual
+ * \param power_iterations  0 or more; 1 or 2 for values that fall slowly
+ * \param u, s, vh          [..., m, k], [..., k] (real dtype), [..., k, n]; any may be NULL
+ *
+ * Types      f32, f64, c64, c128; integers and bool as f64.
+ * Memory     tiles of a, and blocks of (m + n) x (k + oversample) matrices.
+ * Accuracy   the random vectors are the session's next streams: the same seed gives the same result. The expected error
+ *            |a - u diag(s) vh| without power iterations is below (1 + 4 sqrt((k + p) min(m, n)) / (p - 1)) s[k], p = oversample, where
+ *            s[k] is the first value that is left out.
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE, MARS_E_ARG at the call; those of mars_qr and mars_svd when it is run.
+ * Source     Halko, Martinsson, Tropp, SIAM Review 53 (2011), algorithms 4.4 and 5.1.
+ */
 MARS_API void mars_randomized_svd(mars_tensor *a, int64_t k, int64_t oversample, int power_iterations, mars_tensor **u,
                                   mars_tensor **s, mars_tensor **vh);
 
 /* ---- least squares, norms ------------------------------------------------------------------------------ */
 
-/* rcond < 0: machine precision times the larger extent. Any result may be NULL. */
+/**
+ * \brief The shortest x that minimises |b - a x|, numpy.linalg.lstsq, from the SVD of a.
+ *
+ * \param a          [m, n]
+ * \param b          [m, k], or [m] for one right-hand side
+ * \param rcond      singular values up to rcond times the greatest count as 0; below 0: machine precision times max(m, n)
+ * \param x          [n, k], or [n]
+ * \param residuals  [k], or [1]: |b - a x|^2 of each column. Always: numpy returns nothing where a has not full rank or m <= n,
+ *                   which is known only when it has run
+ * \param rank       i64 scalar: singular values that do not count as 0
+ * \param s          [min(m, n)], real dtype
+ * Any result may be NULL.
+ *
+ * Types      f32, f64, c64, c128, a and b promoted to one dtype; integers and bool as f64.
+ * Memory     that of mars_svd; m much larger than n goes block by block.
+ * Accuracy   that of the SVD: x is the solution for matrices within 40 max(m, n) u of a and b, while the rank is clear.
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE, MARS_E_ARG at the call; those of mars_svd when it is run.
+ * Source     Golub and Van Loan, Matrix Computations, 4th ed., section 5.5.
+ */
 MARS_API void mars_lstsq(mars_tensor *a, mars_tensor *b, double rcond, mars_tensor **x, mars_tensor **residuals,
                          mars_tensor **rank, mars_tensor **s);
+/**
+ * \brief Moore-Penrose inverse [..., n, m] of a [..., m, n], numpy.linalg.pinv; rcond as for mars_lstsq.
+ *
+ * Types, memory, errors: those of mars_svd; MARS_E_ARG for an rcond that is NaN.
+ */
 MARS_API mars_tensor *mars_pinv(mars_tensor *a, double rcond);
+/**
+ * \brief Number of singular values above tol, i64 [...], numpy.linalg.matrix_rank. tol below 0: the greatest one times machine
+ * precision times max(m, n). Of a vector or scalar: whether it is not 0. Of an empty matrix: 0.
+ *
+ * Types, memory, errors: those of mars_svdvals; MARS_E_ARG for a tol that is NaN.
+ */
 MARS_API mars_tensor *mars_matrix_rank(mars_tensor *a, double tol);
 
-/** Orders of norms beside the numbers: numpy's 'fro', 'nuc', inf, -inf, None. */
+/** Orders of norms beside the numbers: numpy's None, 'fro', 'nuc'; inf and -inf are INFINITY and -INFINITY. */
 #define MARS_NORM_DEFAULT (-1000.0)
 #define MARS_NORM_FRO (-1001.0)
 #define MARS_NORM_NUC (-1002.0)
 
-/* axes: one (vector norm), two (matrix norm), MARS_ALL. */
+/**
+ * \brief Norms, numpy.linalg.norm.
+ *
+ * One axis: vectors; MARS_NORM_DEFAULT is 2, 0 counts what is not 0, INFINITY and -INFINITY are the greatest and smallest absolute
+ * value, any other number p is (sum |a|^p)^(1/p). Two axes (rows, columns): matrices; MARS_NORM_DEFAULT and MARS_NORM_FRO are
+ * the Frobenius norm, 2, -2 and MARS_NORM_NUC the greatest, the smallest and the sum of the singular values, 1 and -1 the
+ * greatest and smallest sum of absolute values down a column, INFINITY and -INFINITY along a row. MARS_ALL: all axes there
+ * are (one or two of them), or with MARS_NORM_DEFAULT the 2-norm of all elements as one vector.
+ *
+ * \param keepdims  the axes stay, with extent 1
+ * \return          of a's dtype, for complex its real one
+ *
+ * Types      all; integers and bool as f64. f16 and bf16 not with 2, -2 and nuc of matrices.
+ * Memory     one pass over a; orders of singular values: that of mars_svdvals.
+ * Accuracy   that of sums, 8 u, and one root; squares are added in f64, so that those of narrower dtypes do not overflow.
+ * Errors     MARS_E_AXIS, MARS_E_ARG (no such order), MARS_E_DTYPE, MARS_E_SHAPE (extremes of nothing) at the call; those of
+ *            mars_svdvals when it is run.
+ */
 MARS_API mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool keepdims);
+/**
+ * \brief Condition numbers [...] of a [..., m, n], numpy.linalg.cond.
+ *
+ * MARS_NORM_DEFAULT and 2: greatest over smallest singular value, -2 the other way round; the other orders of mars_norm: the norm of
+ * a square a times that of its inverse.
+ *
+ * Types      f32, f64, c64, c128; integers and bool as f64. The result is real.
+ * Memory     that of mars_svdvals, or of mars_inv.
+ * Errors     MARS_E_SHAPE (empty, not square), MARS_E_ARG, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run: NaN in a,
+ *            and for orders by the inverse a singular a (numpy says infinity, as the orders by singular values do here).
+ */
 MARS_API mars_tensor *mars_cond(mars_tensor *a, double ord);
 
 #ifdef __cplusplus
