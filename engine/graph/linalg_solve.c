@@ -220,7 +220,8 @@ mars_tensor *mars_inv(mars_tensor *a) {
   mx_build_open_on(&b, NULL, "inv", &a, 1);
   mx_node *x = b.st == MARS_OK ? matrix(&b, a, true, "the operand") : NULL;
   if (b.st == MARS_OK)
-    node = empty(&x->shape) ? mx_build_number(&b, x->dtype, &x->shape, 0) : routine(&b, MX_OP_INV, x, NULL, x->dtype, &x->shape, 0, 0);
+    node = empty(&x->shape) ? mx_build_number(&b, x->dtype, &x->shape, 0)
+                            : routine(&b, MX_OP_INV, mx_build_matrix_transpose(&b, x, false), NULL, x->dtype, &x->shape, 0, 0);
   return mx_build_close(&b, node, false);
 }
 
@@ -237,7 +238,8 @@ static mx_node *determinant(mx_build *b, mx_node *x, int which) {
   shape.ndim = nd - 2;
   shape.dims[nd - 1] = shape.dims[nd - 2] = 0;
   if (empty(&x->shape)) return mx_build_number(b, dt, &shape, which == 2 ? 0 : 1); /* of order 0, or no matrices at all */
-  return routine(b, MX_OP_DET, x, NULL, dt, &shape, which, 0);
+  /* the transpose has the same, and its columns are what files and tensors hold in one piece */
+  return routine(b, MX_OP_DET, mx_build_matrix_transpose(b, x, false), NULL, dt, &shape, which, 0);
 }
 
 mars_tensor *mars_det(mars_tensor *a) {

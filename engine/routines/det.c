@@ -1,4 +1,4 @@
-/* DET: determinant, its sign and the logarithm of its modulus, from the diagonal of LU's upper factor; the factors are not kept. */
+/* DET: determinant, its sign and the logarithm of its modulus, from the diagonal of LU's upper factor. No factors are kept. */
 #include "engine/routines/lu.h"
 
 enum { DET, SIGN, LOGDET, MOST = 4096 };
@@ -50,7 +50,8 @@ static void output(mx_rbuild *b, state *s, int which, int64_t i) {
   }
   const mx_pvalue *v = &b->plan->values.at[value];
   const int nd = v->shape.ndim;
-  const int64_t row = nd > 0 ? v->shape.dims[nd - 1] : 1, run = nd > 0 ? v->grid.chunk[nd - 1] : 1, per = nd > 0 ? v->grid.count[nd - 1] : 1;
+  const int64_t row = nd > 0 ? v->shape.dims[nd - 1] : 1, run = nd > 0 ? v->grid.chunk[nd - 1] : 1;
+  const int64_t per = nd > 0 ? v->grid.count[nd - 1] : 1;
   const int64_t j = i % row, index = i / row * per + j / run, at = j % run;
   const bool last = at == run - 1 || j == row - 1;
   mx_rarg whole = mx_r_result_mat(b, which, index);

@@ -47,12 +47,14 @@ static void new_pivots(mx_lu *f, int64_t k) {
   f->pivot[k] = mx_r_mat_f(mx_r_temp(f->b, w * 4), w, 1);
 }
 
+static unsigned check_flags(const mx_lu *f) { return (f->check ? MX_TF_CHECK : 0) | (f->transposed ? MX_TF_TRANS : 0); }
+
 static void first_panel(mx_lu *f, int64_t k, int64_t col) {
   mx_rbuild *b = f->b;
   const int64_t s = mx_panel_start(&f->p, k), w = mx_panel_cols(&f->p, k);
   mx_rarg at = mx_r_sub(b, &f->window, s, s - col, f->p.rows - s, w);
   new_pivots(f, k);
-  mx_r_begin(b, MX_TILE_LU_PANEL, f->check ? MX_TF_CHECK : 0);
+  mx_r_begin(b, MX_TILE_LU_PANEL, check_flags(f));
   mx_r_p(b, 0, s);
   mx_r_update(b, &at);
   mx_r_write(b, &f->pivot[k]);
@@ -66,7 +68,7 @@ static void step(mx_lu *f, int64_t k, int64_t col, int64_t right, int64_t next) 
   const int64_t s = mx_panel_start(&f->p, k), w = mx_panel_cols(&f->p, k);
   mx_rarg at = mx_r_sub(b, &f->window, s, s - col, f->p.rows - s, w + right);
   if (next > 0) new_pivots(f, k + 1);
-  mx_r_begin(b, MX_TILE_LU_STEP, f->check ? MX_TF_CHECK : 0);
+  mx_r_begin(b, MX_TILE_LU_STEP, check_flags(f));
   mx_r_p(b, 0, w);
   mx_r_p(b, 1, next);
   mx_r_p(b, 2, s + w);
@@ -96,6 +98,30 @@ void mx_lu_back(mx_lu *f, int64_t k, mx_rarg *columns) {
   mx_r_update(b, &at);
   mx_r_read(b, &f->u[k]);
   mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)f->u[k].cols));
+  columns->chunk = at.chunk;
+}
+
+void mx_lu_forward_t(mx_lu *f, int64_t first, int64_t k, mx_rarg *columns) {
+  mx_rbuild *b = f->b;
+  const int64_t r = mx_panel_start(&f->p, first);
+  const mx_rarg u = mx_r_sub(b, &f->u[k], r, 0, f->u[k].rows - r, f->u[k].cols);
+  mx_rarg at = mx_r_sub(b, columns, r, 0, u.rows, columns->cols);
+  mx_r_begin(b, MX_TILE_LU_FORWARD_T, 0);
+  mx_r_update(b, &at);
+  mx_r_read(b, &u);
+  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)u.cols));
+  columns->chunk = at.chunk;
+}
+
+void mx_lu_back_t(mx_lu *f, int64_t k, mx_rarg *columns) {
+  mx_rbuild *b = f->b;
+  const int64_t s = mx_panel_start(&f->p, k);
+  mx_rarg at = mx_r_sub(b, columns, s, 0, f->p.rows - s, columns->cols);
+  mx_r_begin(b, MX_TILE_LU_BACK_T, 0);
+  mx_r_update(b, &at);
+  mx_r_read(b, &f->l[k]);
+  mx_r_read(b, &f->pivot[k]);
+  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)f->l[k].cols));
   columns->chunk = at.chunk;
 }
 

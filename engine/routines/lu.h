@@ -19,6 +19,7 @@ typedef struct mx_lu {
   int slot;
   const int64_t *batch;
   bool keep_l, keep_u, check; /* panels are kept for the caller; a zero pivot is an error */
+  bool transposed;            /* what is factored is the transpose of the user's matrix, messages say "row" */
   mx_rarg window;             /* column-major, as tall as the matrix */
   mx_rarg *l, *u, *pivot;     /* per panel k of w columns from s on: rows [s, rows); rows [0, s + w); int32 [w] */
   /* May be NULL. Panel k has been factored; it stands at *at, diagonal first. */
@@ -35,6 +36,10 @@ void mx_lu_factor(mx_lu *f);
 /* Columns as tall as the matrix take exchanges and elimination of panel k; and the step back with it (keep_u). */
 void mx_lu_forward(mx_lu *f, int64_t k, mx_rarg *columns);
 void mx_lu_back(mx_lu *f, int64_t k, mx_rarg *columns);
+/* The transposed system, of which rows before that of panel `first` are 0: forward for k = first, first + 1, .., then back for all k
+   from the last on. */
+void mx_lu_forward_t(mx_lu *f, int64_t first, int64_t k, mx_rarg *columns);
+void mx_lu_back_t(mx_lu *f, int64_t k, mx_rarg *columns);
 /* Coordinates of batch number i in the leading axes of a shape. */
 void mx_lu_batch(const mars_shape *shape, int nd, int64_t i, int64_t *batch);
 

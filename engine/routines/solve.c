@@ -2,6 +2,10 @@
  * SOLVE and INV: right-hand sides, or the identity, in windows of columns that take the eliminations of LU's panels forward and
  * then back. Few right-hand sides stay in memory while the matrix is factored, so that the panels of its lower factor need not be
  * read again.
+ *
+ * INV gets the transpose of the matrix, b = a^T, and solves the transposed system b^T x = 1: it goes forward with the upper
+ * factor, which does not exchange rows, so that what is zero in the identity stays zero and is left out: 2 n^3 flops instead of
+ * 8/3 n^3. (Rows of a are also what files hold in one piece.)
  */
 #include "engine/routines/lu.h"
 
@@ -21,7 +25,7 @@ static void choose(const mx_plan *plan, const mx_pkernel *k, systems *s) {
   const int64_t elem = (int64_t)mars_dtype_bytes(k->node->dtype);
   const int64_t arena = mx_panels_arena(plan);
   *s = (systems){.n = a->dims[a->ndim - 1], .rhs = x->dims[x->ndim - 1], .inverse = k->node->op == MX_OP_INV};
-  s->carried = s->n * s->rhs <= arena / 4 / elem;
+  s->carried = !s->inverse && s->n * s->rhs <= arena / 4 / elem;
   mx_panels_choose(plan, s->n, s->n, elem, s->carried ? 2 : 1, &s->p);
   s->width = s->rhs;
   if (!s->carried) {
@@ -67,13 +71,19 @@ static void carry(mx_lu *f, int64_t k, const mx_rarg *at) {
   mx_lu_forward(f, k, &s->window);
 }
 
-/* From the end of the forward elimination to the result's chunks. */
-static void finish(mx_lu *f, systems *s, int64_t batch, int64_t col) {
+static void forward_and_back(mx_lu *f, systems *s, int64_t col) {
+  const int64_t n = f->p.count, first = s->inverse ? col / f->p.nb : 0;
+  if (s->inverse)
+    for (int64_t k = first; k < n; k++) mx_lu_forward_t(f, first, k, &s->window);
+  for (int64_t k = 0; k < n && !s->inverse && !s->carried; k++) mx_lu_forward(f, k, &s->window);
+  for (int64_t k = n - 1; k >= 0; k--) (s->inverse ? mx_lu_back_t : mx_lu_back)(f, k, &s->window);
+}
+
+static void store(mx_lu *f, systems *s, int64_t batch, int64_t col) {
   mx_rbuild *b = f->b;
   const mx_pvalue *v = &b->plan->values.at[b->k->result[0]];
   const int64_t nr = v->grid.count[v->shape.ndim - 2], nc = v->grid.count[v->shape.ndim - 1];
   int64_t row = 0;
-  for (int64_t k = f->p.count - 1; k >= 0; k--) mx_lu_back(f, k, &s->window);
   mx_r_group_begin(b);
   for (int64_t i = 0; i < nr && b->st == MARS_OK; i++) {
     const mx_rarg to = mx_r_result_mat(b, 0, (batch * nr + i) * nc + col / s->width);
@@ -92,7 +102,8 @@ static void tasks(mx_rbuild *b) {
   int64_t at[MARS_MAX_DIMS] = {0}, batches = 1;
   systems s;
   choose(b->plan, b->k, &s);
-  mx_lu f = {.p = s.p, .slot = 0, .batch = at, .keep_l = true, .keep_u = true, .check = true, .user = &s};
+  mx_lu f = {.p = s.p, .slot = 0, .batch = at, .keep_l = true, .keep_u = true, .check = true,
+             .transposed = s.inverse, .user = &s};
   if (s.carried) f.on_panel = carry;
   if (!mx_lu_init(&f, b)) return;
   for (int d = 0; d < x->ndim - 2; d++) batches *= x->dims[d];
@@ -101,14 +112,10 @@ static void tasks(mx_rbuild *b) {
     f.window.chunk = s.window.chunk = -1;
     if (s.carried) load(&f, &s, 0, s.rhs);
     mx_lu_factor(&f);
-    if (s.carried) {
-      finish(&f, &s, i, 0);
-      continue;
-    }
     for (int64_t col = 0; col < s.rhs && b->st == MARS_OK; col += s.width) {
-      load(&f, &s, col, least(s.width, s.rhs - col));
-      for (int64_t k = 0; k < f.p.count; k++) mx_lu_forward(&f, k, &s.window);
-      finish(&f, &s, i, col);
+      if (!s.carried) load(&f, &s, col, least(s.width, s.rhs - col));
+      forward_and_back(&f, &s, col);
+      store(&f, &s, i, col);
     }
   }
 }

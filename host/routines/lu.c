@@ -1,12 +1,12 @@
-/* LU_PANEL, LU_STEP, LU_UPDATE, LU_BACK: factoring panels, and what the columns right of them take from it. */
+/* LU_PANEL, LU_STEP, LU_UPDATE, LU_BACK, LU_FORWARD_T, LU_BACK_T: factoring panels, and what the columns right of them take from it. */
 #include "host/routines/lu.h"
 
 static mars_status panel(const mx_tile_call *t, const mx_mat *a, const mx_mat *pivot, int64_t index, mars_error *err) {
   const int64_t zero = mx_lu_panel(t->dtype, a, (int32_t *)pivot->base);
 
   if (zero && (t->flags & MX_TF_CHECK))
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is singular: the pivot of column %lld is 0", t->fn,
-                   (long long)(index + zero - 1));
+    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is singular: the pivot of %s %lld is 0", t->fn,
+                   t->flags & MX_TF_TRANS ? "row" : "column", (long long)(index + zero - 1));
   return MARS_OK;
 }
 
@@ -87,6 +87,48 @@ mars_status mx_tile_run_lu_back(const mx_tile_call *t, char *scratch, int64_t un
 
     mx_tile_trsm(t->dtype, MX_TF_UPPER, &u11, &x);
     mx_tile_gemm(t->dtype, MX_TF_NEGATE, &above, &u01, &x);
+  }
+  return MARS_OK;
+}
+
+/* ---- the transposed system ---- */
+
+int64_t mx_tile_units_lu_forward_t(const mx_tile_call *t, int threads) { return mx_tile_parts(t->mat[0].cols); }
+
+mars_status mx_tile_run_lu_forward_t(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+  const size_t es = mars_dtype_bytes(t->dtype);
+  const mx_mat *a = &t->mat[0], *u = &t->mat[1];
+  const int64_t w = u->cols, s = u->rows - w;
+  const mx_mat u11 = mx_mat_sub(u, es, s, 0, w, w), u01 = mx_mat_sub(u, es, 0, 0, s, w), ut = mx_mat_t(&u01);
+  int64_t begin, end;
+
+  mx_tile_part(a->cols, 16, unit, units, &begin, &end);
+  if (end > begin) {
+    const mx_mat x = mx_mat_sub(a, es, s, begin, w, end - begin), above = mx_mat_sub(a, es, 0, begin, s, end - begin);
+
+    if (s > 0) mx_tile_gemm(t->dtype, MX_TF_NEGATE, &x, &ut, &above);
+    mx_tile_trsm(t->dtype, MX_TF_UPPER | MX_TF_TRANS, &u11, &x);
+  }
+  return MARS_OK;
+}
+
+int64_t mx_tile_units_lu_back_t(const mx_tile_call *t, int threads) { return mx_tile_parts(t->mat[0].cols); }
+
+mars_status mx_tile_run_lu_back_t(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+  const size_t es = mars_dtype_bytes(t->dtype);
+  const mx_mat *a = &t->mat[0], *l = &t->mat[1];
+  const int64_t w = l->cols, m = l->rows;
+  const mx_mat l11 = mx_mat_sub(l, es, 0, 0, w, w), l21 = mx_mat_sub(l, es, w, 0, m - w, w), lt = mx_mat_t(&l21);
+  int64_t begin, end;
+
+  mx_tile_part(a->cols, 16, unit, units, &begin, &end);
+  if (end > begin) {
+    const mx_mat c = mx_mat_sub(a, es, 0, begin, m, end - begin);
+    const mx_mat x = mx_mat_sub(&c, es, 0, 0, w, c.cols), below = mx_mat_sub(&c, es, w, 0, m - w, c.cols);
+
+    if (m > w) mx_tile_gemm(t->dtype, MX_TF_NEGATE, &x, &lt, &below);
+    mx_tile_trsm(t->dtype, MX_TF_LOWER | MX_TF_UNIT | MX_TF_TRANS, &l11, &x);
+    mx_lu_exchange_back(t->dtype, &c, (const int32_t *)t->mat[2].base, w);
   }
   return MARS_OK;
 }

@@ -11,10 +11,11 @@
 
 enum { BASE = 8 };
 
+/* from: 0 or the last; step: 1 or -1 */
 #define LU_EXCHANGE(name, type)                                                                              \
-  static void name(type *a, int64_t ld, int64_t cols, const int32_t *pivot, int64_t n) {                     \
+  static void name(type *a, int64_t ld, int64_t cols, const int32_t *pivot, int64_t n, int64_t from, int64_t step) {                   \
     for (int64_t j = 0; j < cols; j++, a += ld)                                                              \
-      for (int64_t i = 0; i < n; i++) {                                                                      \
+      for (int64_t i = from, left = n; left > 0; left--, i += step) {                                        \
         const type t = a[i];                                                                                 \
         a[i] = a[pivot[i]];                                                                                  \
         a[pivot[i]] = t;                                                                                     \
@@ -28,13 +29,17 @@ LU_EXCHANGE(exchange4, uint32_t)
 LU_EXCHANGE(exchange8, uint64_t)
 LU_EXCHANGE(exchange16, pair)
 
-void mx_lu_exchange(mars_dtype dt, const mx_mat *a, const int32_t *pivot, int64_t n) {
+static void exchange(mars_dtype dt, const mx_mat *a, const int32_t *pivot, int64_t n, int64_t from, int64_t step) {
   switch (mars_dtype_bytes(dt)) {
-  case 4: exchange4((uint32_t *)a->base, a->cs, a->cols, pivot, n); break;
-  case 8: exchange8((uint64_t *)a->base, a->cs, a->cols, pivot, n); break;
-  default: exchange16((pair *)a->base, a->cs, a->cols, pivot, n);
+  case 4: exchange4((uint32_t *)a->base, a->cs, a->cols, pivot, n, from, step); break;
+  case 8: exchange8((uint64_t *)a->base, a->cs, a->cols, pivot, n, from, step); break;
+  default: exchange16((pair *)a->base, a->cs, a->cols, pivot, n, from, step);
   }
 }
+
+void mx_lu_exchange(mars_dtype dt, const mx_mat *a, const int32_t *pivot, int64_t n) { exchange(dt, a, pivot, n, 0, 1); }
+
+void mx_lu_exchange_back(mars_dtype dt, const mx_mat *a, const int32_t *pivot, int64_t n) { exchange(dt, a, pivot, n, n - 1, -1); }
 
 /* Columns one by one, each brought up to date with those before it when its turn comes. */
 #define LU_BASE(name, type, abs_of, least, TIMES, SCALE, MODULUS, W)                                         \

@@ -147,13 +147,104 @@ MARS_API mars_tensor *mars_triu(mars_tensor *a, int64_t k);
 typedef enum mars_triangle { MARS_UPPER = 0, MARS_LOWER = 1 } mars_triangle;
 typedef enum mars_trans { MARS_NO_TRANS = 0, MARS_TRANS = 1, MARS_CONJ_TRANS = 2 } mars_trans;
 
+/**
+ * \brief Cholesky factor of a symmetric or Hermitian positive definite matrix, numpy.linalg.cholesky: a [.., n, n] = l l^H.
+ *
+ * \param a  only the lower triangle is read
+ * \return   l [.., n, n], lower triangular with a positive diagonal, exact zeros above it
+ *
+ * Types      f32, f64, c64, c128; integers and bool become f64.
+ * Memory     a few tiles of the result; with more, blocks of its columns stay in memory while the columns before them are read
+ *            once per block. Nothing but the result is spilled.
+ * Accuracy   normwise backward error <= 10 n u (row CHOLESKY in engine/ops.def).
+ * Errors     MARS_E_SHAPE (not square), MARS_E_DTYPE (f16, bf16) at the call; MARS_E_NUMERIC when it is run, with the order of the
+ *            first leading minor that is not positive (or is NaN).
+ * Source     Golub and Van Loan, Matrix Computations, 4th ed., section 4.2.
+ */
 MARS_API mars_tensor *mars_cholesky(mars_tensor *a);
+
+/**
+ * \brief Solve op(a) x = b for a triangular a, scipy.linalg.solve_triangular: a [.., n, n], b [n] or [.., n, k].
+ *
+ * b is one vector for all matrices if it has one axis, otherwise a matrix (NumPy 2's rule for solve); batches broadcast.
+ *
+ * \param triangle       the one of a that is read; nothing else is
+ * \param trans          op: a itself, its transpose, its conjugate transpose; none of them is made
+ * \param unit_diagonal  the diagonal is taken as ones and not read
+ * \return               x, as b with the batches of both
+ *
+ * Types      f32, f64, c64, c128; integers and bool become f64; a and b are promoted to one dtype.
+ * Memory     a few tiles; as many columns of x as fit stay in memory while the triangle is read once.
+ * Accuracy   columnwise backward error <= 10 n u (row SOLVE_TRIANGULAR).
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE, MARS_E_ARG at the call; MARS_E_NUMERIC when it is run, with the index of a zero on the
+ *            diagonal.
+ */
 MARS_API mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *b, mars_triangle triangle, mars_trans trans,
                                             bool unit_diagonal);
+
+/**
+ * \brief LU factorisation with partial pivoting, scipy.linalg.lu: a [.., m, n] = p l u with a permutation p [.., m, m], a unit
+ * lower triangular l [.., m, k] and an upper triangular u [.., k, n], k = min(m, n).
+ *
+ * Singular matrices have factors too: u then has zeros on its diagonal. What is wanted of the three is made in one factorisation;
+ * p takes no memory until something reads it.
+ *
+ * \param p, l, u  results in a's dtype; NULL: not wanted
+ *
+ * Types      f32, f64, c64, c128; integers and bool become f64.
+ * Memory     whole columns, at least four; with more, a window of columns stays in memory while the columns of l before it are read
+ *            once per window. l is spilled as it is made, u is not touched again.
+ * Accuracy   normwise backward error <= 10 max(m, n) u times the growth of the pivots (row LU).
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE at the call; MARS_E_BUDGET when it is run, with the bytes that are needed.
+ * Source     Toledo, Locality of reference in LU decomposition with partial pivoting, SIAM J. Matrix Anal. Appl. 18 (1997).
+ */
 MARS_API void mars_lu(mars_tensor *a, mars_tensor **p, mars_tensor **l, mars_tensor **u);
+
+/**
+ * \brief Solve a x = b, numpy.linalg.solve: a [.., n, n], b [n] or [.., n, k]; batches broadcast.
+ *
+ * By LU with partial pivoting. b is one vector for all matrices if it has one axis, otherwise a matrix (NumPy 2's rule). Few
+ * right-hand sides are eliminated while the matrix is factored; many are brought through in windows of columns afterwards.
+ *
+ * \return  x, as b with the batches of both
+ *
+ * Types      f32, f64, c64, c128; integers and bool become f64; a and b are promoted to one dtype.
+ * Memory     as mars_lu, and as many columns of b.
+ * Accuracy   columnwise backward error <= 20 n u times the growth of the pivots (row SOLVE).
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run, with the column whose pivot is exactly 0;
+ *            MARS_E_BUDGET with the bytes that are needed.
+ */
 MARS_API mars_tensor *mars_solve(mars_tensor *a, mars_tensor *b);
+
+/**
+ * \brief Inverse, numpy.linalg.inv: solves a x = 1 for a [.., n, n] in 2 n^3 flops. To solve a system use mars_solve: it is faster
+ * and more accurate.
+ *
+ * Types, Memory, Errors as mars_solve; MARS_E_NUMERIC names the row.
+ * Accuracy   |a x - 1| <= 20 n u |a| |x| in norms (row INV).
+ */
 MARS_API mars_tensor *mars_inv(mars_tensor *a);
+
+/**
+ * \brief Determinant, numpy.linalg.det: [..] of a [.., n, n]; 0 if a pivot is exactly 0, 1 for n = 0.
+ *
+ * The product of the pivots, which overflows or underflows only if the determinant does. The factors are not kept.
+ *
+ * Types      f32, f64, c64, c128; integers and bool become f64.
+ * Memory     as mars_lu without results.
+ * Accuracy   that of a matrix within 10 n u |a| of a (row DET).
+ * Errors     MARS_E_SHAPE, MARS_E_DTYPE at the call; MARS_E_BUDGET when it is run, with the bytes that are needed.
+ */
 MARS_API mars_tensor *mars_det(mars_tensor *a);
+
+/**
+ * \brief Sign and logarithm of the modulus of the determinant, numpy.linalg.slogdet: det = sign exp(logdet), without overflow.
+ *
+ * \param sign    a's dtype: -1, 0 or 1, or of modulus 1 if a is complex; 0 for singular matrices. NULL: not wanted
+ * \param logdet  real; -inf for singular matrices. NULL: not wanted
+ *
+ * Types, Memory, Accuracy, Errors as mars_det.
+ */
 MARS_API void mars_slogdet(mars_tensor *a, mars_tensor **sign, mars_tensor **logdet);
 
 /* ---- orthogonal factorisations ------------------------------------------------------------------------ */
