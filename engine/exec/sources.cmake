@@ -2,7 +2,7 @@ set(MARS_EXEC_SOURCES
   pool.c
   fuse/build.c fuse/fuse.c fuse/routine.c
   tile/grid.c tile/region.c tile/routine.c tile/tasks.c
-  routines/table.c routines/panels.c routines/matmul.c
+  routines/table.c routines/panels.c routines/matmul.c routines/matmul_layout.c
   routines/cholesky.c routines/triangular.c routines/lu.c routines/solve.c routines/det.c
   routines/qr.c routines/qr_panels.c routines/svd.c routines/svd_dense.c routines/eigh.c routines/tall.c
   plan/make.c plan/order.c plan/schedule.c plan/space.c plan/validate.c

@@ -55,6 +55,7 @@ typedef struct mx_pvalue {
   int output;      /* index of the wanted output that it fills, -1 */
   mx_sink *sink;   /* npy file to write, or NULL */
   bool mirror;     /* symmetric in its last two axes: chunks above the diagonal do not exist, those below are read instead */
+  bool even;       /* chunks at the edges take as much room as the others (mx_pchunk.spare) */
   char *data;      /* MEMORY */
   int64_t stride[MARS_MAX_DIMS];
   mx_grid grid;
@@ -142,6 +143,7 @@ typedef struct mx_pchunk {
   uint32_t phase;
   int32_t takes;    /* the chunk whose memory and contents it takes over when it is made (an update in place), -1 */
   int64_t bytes;    /* data; 0 for MEMORY */
+  int64_t spare;    /* room behind the data, so that chunks at an edge leave holes that others fit in */
 } mx_pchunk;
 
 /* ---- schedule ----------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ typedef struct scheduler {
   bool evicting;     /* heaps are kept up */
   int64_t *full_scratch; /* per kernel: scratch of a whole tile, -1 unknown */
   int64_t clean_ahead, loaded_ahead, to_come, spill_used;
+  int64_t promised;  /* to what routines will build up, by tasks that loads have run ahead of: not to be filled with operands */
   int64_t need;      /* largest working set of a task */
   bool nomem, no_spill_room;
   bool tiny_too;     /* chunks below a page may leave as well: they free next to nothing */
@@ -138,7 +139,7 @@ static const mx_fence NONE = {-1, -1};
 
 static int64_t chunk_room(const scheduler *z, int32_t c) {
   const mx_pchunk *pc = &z->plan->chunks.at[c];
-  return mx_space_round((int64_t)pc->phase + pc->bytes + (pc->phase ? MX_IO_ALIGN - 1 : 0));
+  return mx_space_round((int64_t)pc->phase + pc->bytes + pc->spare + (pc->phase ? MX_IO_ALIGN - 1 : 0));
 }
 
 static void leave_arena(scheduler *z, int32_t c, uint8_t flags) {
@@ -191,6 +192,9 @@ static bool evict(scheduler *z, int32_t position, int32_t beyond) {
     z->no_spill_room = true;
     b = -1;
   }
+  /* what is updated in place would have to be written and read for every update: not for a load ahead, nor while there is
+     something to be read again */
+  if (b >= 0 && (z->s[b].flags & TAKEN) && (beyond > position || (a >= 0 && next_use(z, a) > beyond))) b = -1;
   if (a < 0 || (b >= 0 && next_use(z, b) > next_use(z, a) && next_use(z, a) < position + LOOKAHEAD)) c = b;
   if (c < 0 || next_use(z, c) <= beyond) return false;
   if (!(z->s[c].flags & CLEAN)) {
@@ -336,6 +340,17 @@ static bool present(scheduler *z, int32_t c, int32_t position) {
   return true;
 }
 
+/* Room of what a task makes that later tasks go on updating in place: it stays for long. */
+static int64_t lasting_room(const scheduler *z, int32_t task) {
+  const mx_plan *p = z->plan;
+  int64_t n = 0;
+  for (int32_t k = p->tasks.at[task].first_out; k < p->tasks.at[task + 1].first_out; k++) {
+    int32_t c = p->outs.at[k];
+    if (z->s[c].flags & TAKEN && p->chunks.at[c].takes < 0) n += chunk_room(z, c);
+  }
+  return n;
+}
+
 /* Begin the loads of coming tasks; `ahead` is where it stopped last time. */
 static void prefetch(scheduler *z, int32_t position, int32_t *ahead) {
   mx_plan *p = z->plan;
@@ -349,11 +364,14 @@ static void prefetch(scheduler *z, int32_t position, int32_t *ahead) {
       bool loadable = !(s->flags & RESIDENT) && p->chunks.at[c].bytes && !(s->flags & DROPPED) &&
                       (s->flags & SPILLED || (p->chunks.at[c].producer < 0));
       if (!loadable) continue;
+      while (z->promised > 0 && mx_space_used(z->space) + chunk_room(z, c) + z->promised > mx_space_bytes(z->space))
+        if (!evict(z, position, *ahead)) return;
       if (z->loaded_ahead + chunk_room(z, c) > cap || !load(z, c, position, *ahead)) return;
       z->s[c].pin = position; /* not at once out again */
       z->s[c].flags |= EARLY;
       z->loaded_ahead += chunk_room(z, c);
     }
+    z->promised += lasting_room(z, p->order.at[*ahead]);
   }
 }
 
@@ -495,6 +513,7 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
   for (int64_t k = 0; k < plan->kernels.n; k++) z.full_scratch[k] = -1;
   for (int32_t p = 0; p < plan->order.n; p++) {
     prefetch(&z, p, &ahead);
+    if (p < ahead) z.promised -= lasting_room(&z, plan->order.at[p]);
     bool ok = run_task(&z, p);
     if (ok) spill_ahead(&z, p);
     if (z.nomem) MX_TRY(MX_NOMEM(err, plan->fn));

@@ -21,7 +21,7 @@ typedef struct check {
 } check;
 
 static int64_t room_of(const mx_pchunk *c) {
-  return mx_space_round((int64_t)c->phase + c->bytes + (c->phase ? MX_IO_ALIGN - 1 : 0));
+  return mx_space_round((int64_t)c->phase + c->bytes + c->spare + (c->phase ? MX_IO_ALIGN - 1 : 0));
 }
 
 static bool claim(check *k, int64_t at, int64_t bytes, bool take) {

@@ -10,7 +10,7 @@
  * A symmetric product (b is a's transpose) makes the tiles on and below the diagonal alone. Whoever reads the real one above it
  * reads its mirror image; a Hermitian one gets its upper tiles as conjugate copies.
  */
-#include "engine/routine.h"
+#include "engine/routines/matmul.h"
 
 #include <string.h>
 
@@ -27,6 +27,7 @@ typedef struct product {
   int64_t p, q;           /* tiles of a block */
   int64_t first;          /* number of the batch's first result chunk */
   bool symmetric, hermitian, mirrored;
+  bool rows_stream;       /* a's tiles stream past one by one, instead of being in memory as a whole panel */
   unsigned flags;
   int64_t blocks;         /* made so far */
   mx_rarg *c, *pa, *pb;   /* [p * q], [p], [q] */
@@ -57,7 +58,12 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   const mx_node *node = k->node;
   mx_pvalue *v = &plan->values.at[k->result[0]];
   const int nd = v->shape.ndim;
-  (void)err;
+  mars_status st = mx_matmul_layout_choose(plan, k, err);
+  if (st != MARS_OK) return st;
+  if (k->own) {
+    v->mirror = (node->attr.routine.flags & MX_RF_SYMMETRIC) && node->dtype < MARS_C64;
+    return MARS_OK;
+  }
   if (v->kind == MX_PV_MEMORY && in_memory(plan, k, 0) && in_memory(plan, k, 1) && plan->machine->chunk_elements <= 0) {
     /* nothing is brought into the arena: large tiles, which the device shares among its threads */
     int64_t chunk[MARS_MAX_DIMS] = {0}, m = v->shape.dims[nd - 2], n = v->shape.dims[nd - 1];
@@ -80,6 +86,7 @@ static int64_t panel_depth(const product *r) {
   const mx_plan *plan = r->b->plan;
   const mx_pkernel *k = r->b->k;
   const int na = k->node->operand[0]->shape.ndim, nb = k->node->operand[1]->shape.ndim;
+  if (k->own) return ((const mx_matmul_layout *)k->own)->tk;
   int64_t a = axis_chunk(plan, k, 0, na - 1), b = axis_chunk(plan, k, 1, nb - 2), d = a > b ? a : b;
   if (!d) d = r->k; /* both are addressed where they are */
   return d < r->k ? d : r->k;
@@ -113,6 +120,11 @@ static void choose_block(product *r) {
               .b = in_memory(plan, k, 1) ? 0 : mx_space_round(r->tk * r->tc * e)};
   l.room = (int64_t)plan->machine->arena_bytes / 10 * 9 - 3 * l.c; /* beside: what reads the tiles, and loads ahead */
   double best = -1;
+  if (k->own) {
+    const mx_matmul_layout *own = k->own;
+    r->p = own->p, r->q = own->q;
+    return;
+  }
   r->p = r->q = 1;
   for (int64_t p = 1; p <= r->nr && p <= MOST_TILES; p++) {
     int64_t q = columns_for(r, &l, p);
@@ -174,17 +186,20 @@ static void one_block(product *r, int64_t i0, int64_t i1, int64_t j0, int64_t j1
   mx_r_break(b);
   for (int64_t step = 0; step < r->nk && b->st == MARS_OK; step++) {
     const int64_t kk = r->blocks & 1 ? r->nk - 1 - step : step, k0 = kk * r->tk, kn = extent_of(r->k, r->tk, kk);
-    mx_r_group_begin(b);
-    for (int64_t i = i0; i < i1; i++)
-      r->pa[i - i0] = mx_r_operand(b, 0, r->batch, i * r->tr, k0, extent_of(r->m, r->tr, i), kn);
-    for (int64_t j = j0; j < j1; j++) {
-      if (r->symmetric && j >= i0 && j < i1) r->pb[j - j0] = mx_r_t(&r->pa[j - i0]);
-      else r->pb[j - j0] = mx_r_operand(b, 1, r->batch, k0, j * r->tc, kn, extent_of(r->n, r->tc, j));
+    const int64_t rows = r->rows_stream && !r->symmetric ? 1 : i1 - i0; /* at a time */
+    for (int64_t g = i0; g < i1; g += rows) {
+      mx_r_group_begin(b);
+      for (int64_t i = g; i < g + rows; i++)
+        r->pa[i - i0] = mx_r_operand(b, 0, r->batch, i * r->tr, k0, extent_of(r->m, r->tr, i), kn);
+      for (int64_t j = j0; j < j1 && g == i0; j++) {
+        if (r->symmetric && j >= i0 && j < i1) r->pb[j - j0] = mx_r_t(&r->pa[j - i0]);
+        else r->pb[j - j0] = mx_r_operand(b, 1, r->batch, k0, j * r->tc, kn, extent_of(r->n, r->tc, j));
+      }
+      for (int64_t i = g; i < g + rows; i++)
+        for (int64_t j = j0; j < j1 && (!r->symmetric || j <= i); j++)
+          one_tile(r, i, j, step, &r->c[(i - i0) * r->q + j - j0], &r->pa[i - i0], &r->pb[j - j0]);
+      mx_r_group_end(b);
     }
-    for (int64_t i = i0; i < i1; i++)
-      for (int64_t j = j0; j < j1 && (!r->symmetric || j <= i); j++)
-        one_tile(r, i, j, step, &r->c[(i - i0) * r->q + j - j0], &r->pa[i - i0], &r->pb[j - j0]);
-    mx_r_group_end(b);
   }
   if (r->symmetric && !r->mirrored) upper_copies(r, i0, i1, j0, j1);
   r->blocks++;
@@ -209,6 +224,7 @@ static void tasks(mx_rbuild *b) {
   r.tk = panel_depth(&r);
   r.nk = ceil_div(r.k, r.tk);
   choose_block(&r);
+  r.rows_stream = b->k->own != NULL;
   r.c = mx_pool_alloc(&b->plan->pool, (size_t)(r.p * r.q) * sizeof *r.c);
   r.pa = mx_pool_alloc(&b->plan->pool, (size_t)r.p * sizeof *r.pa);
   r.pb = mx_pool_alloc(&b->plan->pool, (size_t)r.q * sizeof *r.pb);

@@ -39,7 +39,7 @@ int32_t mx_r_temp(mx_rbuild *b, int64_t bytes) {
 int32_t mx_r_temp_like(mx_rbuild *b, int32_t chunk) {
   if (fails(b)) return 0;
   const mx_pchunk *c = &b->plan->chunks.at[chunk];
-  return new_chunk(b, (mx_pchunk){.value = -1, .producer = -1, .takes = -1, .bytes = c->bytes, .phase = c->phase});
+  return new_chunk(b, (mx_pchunk){.value = -1, .producer = -1, .takes = -1, .bytes = c->bytes, .phase = c->phase, .spare = c->spare});
 }
 
 int32_t mx_r_result(mx_rbuild *b, int which, int64_t index) {
