@@ -284,6 +284,14 @@ TEST_F(ToolsCli, LinearAlgebra) {
   EXPECT_EQ(Calc({"cholesky([[4., 2], [2, 5]]), solve_triangular([[2., 0], [1, 2]], [2., 5], lower=True)"}), "[[2. 0.]\n [1. 2.]]\n[1. 2.]\n");
   EXPECT_EQ(Calc({"multi_dot([a, a, a]), matrix_power(a, 3)", "a=array([[1, 1], [0, 1]])"}), "[[1 3]\n [0 1]]\n[[1 3]\n [0 1]]\n");
   EXPECT_EQ(Calc({"abs(qr([[3.], [4.]], mode='r')), qr(zeros((3, 2)), 'complete')[0].shape"}), "[[5.]]\n(3, 3)\n");
+  EXPECT_EQ(Calc({"norm([3, 4]), norm(a, 1), norm(a, inf), norm(a, 'nuc'), norm(a, axis=1), cond(a), matrix_rank(ones((3, 3)))",
+                  "a=array([[2, 0], [0, 1]])"}),
+            "5.0\n2.0\n2.0\n3.0\n[2. 1.]\n2.0\n1\n");
+  EXPECT_EQ(Calc({"det(a), inv(a), solve(a, [2, 8]), pinv(a)", "a=array([[2., 0], [0, 4]])"}),
+            "8.0\n[[0.5  0.  ]\n [0.   0.25]]\n[1. 2.]\n[[0.5  0.  ]\n [0.   0.25]]\n");
+  EXPECT_EQ(Calc({"x, r, n, s = lstsq([[1, 0], [0, 1], [0, 0]], [1, 2, 3]); x, r, n, s"}), "[1. 2.]\n[9.]\n2\n[1. 1.]\n");
+  EXPECT_LT(atof(Calc({"a = random.uniform(size=(300, 300)); p, l, u = lu(a); max(abs(p @ l @ u - a))", "--budget", "4M", "--spill", dir}).c_str()),
+            1e-12);
   ExpectFailure({"calc", "1 + cholesky(a)", "a=zeros((2, 3))"}, 1, "  1 + cholesky(a)\n      ^\n");
   ExpectFailure({"calc", "cholesky(a)", "a=zeros((2, 2))"}, 1, "mars_cholesky");
 }
