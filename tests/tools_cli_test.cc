@@ -235,6 +235,67 @@ TEST_F(ToolsCli, StandardDeviationOfAProduct) {
   EXPECT_EQ(Files(), vector<string>{"a.npy"});
 }
 
+TEST_F(ToolsCli, TallSvdIsExactToRounding) {
+  const string program = "u, s, v = svd(a); max(abs(u * s @ v - a))";
+  const double worst = atof(Calc({"a = random.uniform(size=(m, 32)); " + program, "m=20000"}).c_str());
+  EXPECT_GT(worst, 0);
+  EXPECT_LT(worst, 1e-12);
+  EXPECT_LT(atof(Calc({program, "m=20000", "a=random.uniform(size=(m, 32))", "--budget", "2M", "--spill", dir}).c_str()), 1e-12);
+  EXPECT_TRUE(Files().empty());
+}
+
+// u, s and v of one run, whose product is a and whose columns are orthonormal.
+TEST_F(ToolsCli, SeveralFactorsAtOnce) {
+  const size_t m = 50, n = 3;
+  Calc({"u, s, v = linalg.svd(a, full_matrices=False)", "a=random.uniform(size=(50, 3))", "-o", "a=" + Path("a.npy"), "-o", "u=" + Path("u.npy"),
+        "-o", "s=" + Path("s.npy"), "-o", "v=" + Path("v.npy")});
+  vector<double> a = Values<double>(ReadNpy(Path("a.npy"))), u = Values<double>(ReadNpy(Path("u.npy"))),
+                 s = Values<double>(ReadNpy(Path("s.npy"))), v = Values<double>(ReadNpy(Path("v.npy")));
+  ASSERT_EQ(a.size(), m * n);
+  ASSERT_EQ(u.size(), m * n);
+  ASSERT_EQ(s.size(), n);
+  ASSERT_EQ(v.size(), n * n);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < n; j++) {
+      double sum = 0;
+      for (size_t k = 0; k < n; k++) sum += u[i * n + k] * s[k] * v[k * n + j];
+      EXPECT_NEAR(sum, a[i * n + j], 1e-13) << i << " " << j;
+    }
+  for (size_t p = 0; p < n; p++)
+    for (size_t q = 0; q < n; q++) {
+      double uu = 0, vv = 0;
+      for (size_t i = 0; i < m; i++) uu += u[i * n + p] * u[i * n + q];
+      for (size_t k = 0; k < n; k++) vv += v[p * n + k] * v[q * n + k];
+      EXPECT_NEAR(uu, p == q, 1e-13);
+      EXPECT_NEAR(vv, p == q, 1e-13);
+    }
+  EXPECT_EQ(Calc({"svd(zeros((5, 3)))", "--shape"}), "float64 (5, 3)\nfloat64 (3,)\nfloat64 (3, 3)\n");
+  EXPECT_EQ(Calc({"svd(zeros((5, 3)), full_matrices=True)", "--shape"}), "float64 (5, 5)\nfloat64 (3,)\nfloat64 (3, 3)\n");
+  EXPECT_EQ(Calc({"w, v = eigh([[2., 0], [0, 1]]); w, v * v"}), "[1. 2.]\n[[0. 1.]\n [1. 0.]]\n");
+}
+
+TEST_F(ToolsCli, LinearAlgebra) {
+  EXPECT_EQ(Calc({"einsum('ij,kj->ik', a, a), einsum('ii', a), tensordot(a, a), a.trace()", "a=array([[1, 2], [3, 4]])"}),
+            "[[ 5 11]\n [11 25]]\n5\n30\n5\n");
+  EXPECT_EQ(Calc({"kron([1, 2], [1, 1]), outer([1, 2], [3, 4]), dot([1, 2], [3, 4]), diag([1, 2]), tril(ones((2, 2))), a.diagonal()",
+                  "a=arange(4).reshape(2, 2)"}),
+            "[1 1 2 2]\n[[3 4]\n [6 8]]\n11\n[[1 0]\n [0 2]]\n[[1. 0.]\n [1. 1.]]\n[0 3]\n");
+  EXPECT_EQ(Calc({"trace(a), linalg.trace(a)", "a=arange(8).reshape(2, 2, 2)"}), "[6 8]\n[ 3 11]\n");
+  EXPECT_EQ(Calc({"cholesky([[4., 2], [2, 5]]), solve_triangular([[2., 0], [1, 2]], [2., 5], lower=True)"}), "[[2. 0.]\n [1. 2.]]\n[1. 2.]\n");
+  EXPECT_EQ(Calc({"multi_dot([a, a, a]), matrix_power(a, 3)", "a=array([[1, 1], [0, 1]])"}), "[[1 3]\n [0 1]]\n[[1 3]\n [0 1]]\n");
+  EXPECT_EQ(Calc({"abs(qr([[3.], [4.]], mode='r')), qr(zeros((3, 2)), 'complete')[0].shape"}), "[[5.]]\n(3, 3)\n");
+  EXPECT_EQ(Calc({"norm([3, 4]), norm(a, 1), norm(a, inf), norm(a, 'nuc'), norm(a, axis=1), cond(a), matrix_rank(ones((3, 3)))",
+                  "a=array([[2, 0], [0, 1]])"}),
+            "5.0\n2.0\n2.0\n3.0\n[2. 1.]\n2.0\n1\n");
+  EXPECT_EQ(Calc({"det(a), inv(a), solve(a, [2, 8]), pinv(a)", "a=array([[2., 0], [0, 4]])"}),
+            "8.0\n[[0.5  0.  ]\n [0.   0.25]]\n[1. 2.]\n[[0.5  0.  ]\n [0.   0.25]]\n");
+  EXPECT_EQ(Calc({"x, r, n, s = lstsq([[1, 0], [0, 1], [0, 0]], [1, 2, 3]); x, r, n, s"}), "[1. 2.]\n[9.]\n2\n[1. 1.]\n");
+  EXPECT_LT(atof(Calc({"a = random.uniform(size=(300, 300)); p, l, u = lu(a); max(abs(p @ l @ u - a))", "--budget", "4M", "--spill", dir}).c_str()),
+            1e-12);
+  ExpectFailure({"calc", "1 + cholesky(a)", "a=zeros((2, 3))"}, 1, "  1 + cholesky(a)\n      ^\n");
+  ExpectFailure({"calc", "cholesky(a)", "a=zeros((2, 2))"}, 1, "mars_cholesky");
+}
+
 TEST_F(ToolsCli, LargeResultsShowCorners) {
   EXPECT_EQ(Calc({"arange(10**12)"}), "[           0            1            2 ... 999999999997 999999999998\n 999999999999]\n");
   EXPECT_EQ(Calc({"arange(10**10).reshape(10**5, 10**5)"}),

@@ -206,7 +206,7 @@ const mt_fn mt_fn_linalg[] = {
     {"inv", "a", false, fn_inv, "Inverse."},
     {"det", "a", false, fn_det, "Determinant."},
     {"slogdet", "a", false, fn_slogdet, "(sign, logarithm of the absolute value) of the determinant."},
-    {"lu", "a", false, fn_lu, "(p, l, u) by partial pivoting."},
+    {"lu", "a", false, fn_lu, "(p, l, u) with a = p @ l @ u, by partial pivoting."},
     {"qr", "a, mode='reduced'", false, fn_qr, "(q, r); mode 'complete', or 'r': r alone."},
     {"svd", "a, full_matrices=False, compute_uv=True", false, fn_svd, "(u, s, vh). Unlike NumPy's, u has no more columns than needed."},
     {"svdvals", "x/a", false, fn_svdvals, "Singular values in falling order."},

@@ -133,7 +133,7 @@ const mt_fn mt_fn_product[] = {
     {"outer", "a, b", false, fn_outer, "Products of all pairs of elements."},
     {"vdot", "a/x1, b/x2", false, fn_vdot, "Sum of conj(a) b over all elements."},
     {"tensordot", "a, b, axes=2", false, fn_tensordot, "Sum over the last axes of a and first of b, or a pair of axes."},
-    {"einsum", "subscripts, *operands, |, optimize=True", false, fn_einsum, "einsum('ij,kj->ik', a, b). The order is always chosen by cost."},
+    {"einsum", "subscripts, *operands, optimize=True", false, fn_einsum, "einsum('ij,kj->ik', a, b). The order is always chosen by cost."},
     {"kron", "a, b", false, fn_kron, "Kronecker product."},
     {"multi_dot", "arrays", false, fn_multi_dot, "multi_dot([a, b, c]): the product in the cheapest order."},
     {"matrix_power", "a, n", false, fn_matrix_power, "a @ a @ ... n times; n < 0: of the inverse."},
