@@ -79,6 +79,26 @@ mars_tensor *mx_build_result(mx_build *b, mx_node *node) {
   return t == NULL || t->node == NULL ? t : mx_eager(t);
 }
 
+void mx_build_results(mx_build *b, mx_node *const *node, mars_tensor **const *out, int n) {
+  mars_tensor *run[4];
+  mars_error err = {0};
+  size_t m = 0;
+
+  for (int i = 0; i < n; i++) {
+    if (out[i] == NULL) continue;
+    if (b->session == NULL || b->st != MARS_OK || !b->session->config.eager) {
+      *out[i] = mx_build_result(b, node[i]);
+      continue;
+    }
+    mx_node_retain(node[i]);
+    *out[i] = mx_tensor_wrap(b->session, node[i]);
+    if (*out[i] != NULL && (*out[i])->node != NULL) run[m++] = *out[i];
+  }
+  if (m == 0 || mars_run(b->session, run, m, &err) == MARS_OK) return;
+  for (int i = 0; i < n; i++)
+    if (out[i] != NULL) *out[i] = mx_tensor_error(b->session, err.status, "%s", err.message);
+}
+
 mars_tensor *mx_build_close(mx_build *b, mx_node *node, bool weak) {
   mars_tensor *t = mx_build_result(b, node);
 

@@ -45,6 +45,8 @@ mx_node *mx_build_hold(mx_build *b, mx_node *node);
 mars_tensor *mx_build_close(mx_build *b, mx_node *node, bool weak);
 /* For calls with several results: a handle now, the build stays open. */
 mars_tensor *mx_build_result(mx_build *b, mx_node *node);
+/* Handles for n <= 4 results, where out[i] is not NULL; an eager session makes them in one job. The build stays open. */
+void mx_build_results(mx_build *b, mx_node *const *node, mars_tensor **const *out, int n);
 /* Gives the held nodes back and makes no handle. */
 void mx_build_drop(mx_build *b);
 

@@ -98,9 +98,7 @@ void mars_lu(mars_tensor *a, mars_tensor **p, mars_tensor **l, mars_tensor **u) 
   mx_build_open_on(&b, NULL, "lu", &a, 1);
   mx_node *x = b.st == MARS_OK ? matrix(&b, a, false, "the operand") : NULL;
   if (b.st == MARS_OK) lu_nodes(&b, x, out);
-  if (p != NULL) *p = mx_build_result(&b, out[0]);
-  if (l != NULL) *l = mx_build_result(&b, out[1]);
-  if (u != NULL) *u = mx_build_result(&b, out[2]);
+  mx_build_results(&b, out, (mars_tensor **[]){p, l, u}, 3);
   mx_build_drop(&b);
 }
 
@@ -260,7 +258,6 @@ void mars_slogdet(mars_tensor *a, mars_tensor **sign, mars_tensor **logdet) {
   mx_node *x = b.st == MARS_OK ? matrix(&b, a, true, "the operand") : NULL;
   s = determinant(&b, x, 1);
   l = determinant(&b, x, 2);
-  if (sign != NULL) *sign = mx_build_result(&b, s);
-  if (logdet != NULL) *logdet = mx_build_result(&b, l);
+  mx_build_results(&b, (mx_node *[]){s, l}, (mars_tensor **[]){sign, logdet}, 2);
   mx_build_drop(&b);
 }
