@@ -9,7 +9,7 @@
 #include <complex>
 #include <limits>
 
-namespace linalg {
+namespace factored {
 
 using namespace api;
 
@@ -201,5 +201,5 @@ inline mars_stats run_stats(mars_session *s, const std::vector<mars_tensor *> &t
   return stats;
 }
 
-} // namespace linalg
+} // namespace factored
 #endif

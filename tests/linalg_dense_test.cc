@@ -1,9 +1,14 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
+#include "tests/linalg_util.h"
 #include <array>
 
-using namespace linalg;
+using namespace factored;
+
+ORACLE_OF_ROUTINE(qr)
+ORACLE_OF_ROUTINE(svd)
+ORACLE_OF_ROUTINE(eigh)
 
 namespace {
 
@@ -104,6 +109,23 @@ TEST(DenseQr, SpillsAndKeepsItsBitsForAnyNumberOfThreads) {
     for (size_t i = 0; i < 2; i++)
       EXPECT_TRUE(same_bits(got[i], first[i]));
   }
+}
+
+// Chunks of an earlier job are runs of rows: they are cut into blocks, not read for every group of panels.
+TEST(DenseQr, ReadsRowsOfAnEarlierJobOnce) {
+  const int64_t n = quick() ? 300 : 600;
+  Session s(small(kMinimalBudget));
+  Scope scope(s);
+  mars_tensor *a = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n, n)), *q = nullptr, *r = nullptr;
+  run_stats(s, {a});
+  mars_qr(a, MARS_QR_REDUCED, &q, &r);
+  const mars_stats stats = run_stats(s, {q, r});
+  const size_t bytes = (size_t)(n * n * 8);
+  EXPECT_LE(stats.spill_read_bytes, 19 * bytes) << "panels by groups, twice, and the operand; 25 times if read for every group";
+  const Mat<double> given = matrix<double>(fetched(a)), left = matrix<double>(fetched(q)), right = matrix<double>(fetched(r));
+  const double b = bound("qr", n, unit<double>());
+  EXPECT_LE(frobenius(minus(product(left, right), given)), b * frobenius(given));
+  EXPECT_LE(not_orthonormal(left), b);
 }
 
 TEST(DenseQr, OneResultAlone) {
@@ -381,6 +403,46 @@ TEST(DenseSvd, Refusals) {
   mars_tensor *large = mars_random_uniform(s, MARS_F64, MARS_SHAPE(700, 600), 0, 1), *u = nullptr;
   mars_svd(large, false, &u, nullptr, nullptr);
   EXPECT_TRUE(says(mars_run(s, &u, 1, &err), err, MARS_E_BUDGET, {"mars_svd", "[700, 600]", "bytes", "mars_randomized_svd"}));
+}
+
+// ---- large ones have all threads ------------------------------------------------------------------------
+
+TEST(DenseAlone, LargeMatricesAmongOtherWork) {
+  if (quick()) {
+    GTEST_SKIP() << "large matrices are for full runs";
+  }
+  const int64_t n = 520;
+  Session s(small(64 * MiB, 2));
+  Scope scope(s);
+  Mat<double> a = noise<double>(n, n, 1);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < i; j++)
+      a(j, i) = a(i, j);
+  mars_tensor *t = tensor(s, array<double>(a)), *w = nullptr, *v = nullptr, *u = nullptr, *values = nullptr, *vh = nullptr;
+  std::vector<Array> got;
+  mars_eigh(t, MARS_LOWER, &w, &v);
+  mars_svd(t, false, &u, &values, &vh);
+  ASSERT_TRUE(fetch_all(s, {w, v, u, values, vh, mars_matmul(t, t)}, &got)); // all of it in one job
+  const Mat<double> q = matrix<double>(got[1]), left = matrix<double>(got[2]);
+  Mat<double> qw = q, us = left;
+  std::vector<double> magnitude = reals<double>(got[0]);
+  const std::vector<double> sv = reals<double>(got[3]);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < n; j++) {
+      qw(i, j) *= magnitude[(size_t)j];
+      us(i, j) *= sv[(size_t)j];
+    }
+  const double norm = frobenius(a);
+  EXPECT_LE(frobenius(minus(product(a, q), qw)), bound("eigh", n, unit<double>()) * norm);
+  EXPECT_LE(frobenius(minus(product(us, matrix<double>(got[4])), a)), bound("svd", n, unit<double>()) * norm);
+  EXPECT_LE(not_orthonormal(q), bound("eigh", n, unit<double>()));
+  EXPECT_LE(not_orthonormal(left), bound("svd", n, unit<double>()));
+  EXPECT_LE(frobenius(minus(matrix<double>(got[5]), product(a, a))), 1e-13 * norm * norm);
+  for (double &x : magnitude)
+    x = std::fabs(x);
+  std::sort(magnitude.rbegin(), magnitude.rend());
+  for (int64_t i = 0; i < n; i++)
+    EXPECT_NEAR(sv[(size_t)i], magnitude[(size_t)i], 1e-12 * norm); // |eigenvalues| of a symmetric matrix
 }
 
 // ---- order ----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 // rank, the randomized SVD, by the properties that define them.
 #include "tests/linalg_dense.h"
 
-using namespace linalg;
+using namespace factored;
 
 namespace {
 

@@ -199,7 +199,7 @@ static mx_node *cond_node(mx_build *b, mx_node *x, double ord) {
       return mx_build_fail(b, MARS_E_SHAPE, "shape %s: the last two axes must be square, other than for MARS_NORM_DEFAULT, 2 and -2", text);
     r = norm_node(b, x, ord, &both, false);
     if (b->st != MARS_OK) return NULL;
-    mx_node *inverse = mx_build_routine(b, MX_OP_INV, &x, 1, x->dtype, &x->shape, 0, 0, 0, 0);
+    mx_node *inverse = mx_build_inv(b, x);
     inverse = norm_node(b, inverse, ord, &both, false);
     r = b->st == MARS_OK ? mx_build_op2(b, MX_OP_MULTIPLY, r, inverse) : NULL;
   }

@@ -1,5 +1,5 @@
 /* Cholesky and LU factors, triangular and general systems, inverses, determinants. */
-#include "engine/graph/build.h"
+#include "engine/graph/linalg.h"
 #include "engine/routine.h"
 
 #include <string.h>
@@ -211,15 +211,19 @@ mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *c, mars_triangle
   return mx_build_close(&b, node, false);
 }
 
+mx_node *mx_build_inv(mx_build *b, mx_node *x) {
+  if (b->st != MARS_OK) return NULL;
+  if (empty(&x->shape)) return mx_build_number(b, x->dtype, &x->shape, 0);
+  return routine(b, MX_OP_INV, mx_build_matrix_transpose(b, x, false), NULL, x->dtype, &x->shape, 0, 0); /* which it wants */
+}
+
 mars_tensor *mars_inv(mars_tensor *a) {
-  mx_node *node = NULL;
+  mx_node *node;
   mx_build b;
 
   mx_build_open_on(&b, NULL, "inv", &a, 1);
   mx_node *x = b.st == MARS_OK ? matrix(&b, a, true, "the operand") : NULL;
-  if (b.st == MARS_OK)
-    node = empty(&x->shape) ? mx_build_number(&b, x->dtype, &x->shape, 0)
-                            : routine(&b, MX_OP_INV, mx_build_matrix_transpose(&b, x, false), NULL, x->dtype, &x->shape, 0, 0);
+  node = mx_build_inv(&b, x);
   return mx_build_close(&b, node, false);
 }
 
