@@ -1,9 +1,13 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
+#include "tests/linalg_oracle.h"
+
 #include <array>
 
 using namespace linalg;
+
+ORACLE_OF_ROUTINE(eigh)
 
 namespace {
 

@@ -2,8 +2,16 @@
 // memory and in budgets that hold a fraction of the matrix, the same bits with any number of threads, batches,
 // views, files, expressions, conditions up to singular.
 #include "tests/linalg_solve_util.h"
+#include "tests/linalg_oracle.h"
 
 using namespace systems;
+
+ORACLE_OF_ROUTINE(cholesky)
+ORACLE_OF_ROUTINE(solve_triangular)
+ORACLE_OF_ROUTINE(lu)
+ORACLE_OF_ROUTINE(solve)
+ORACLE_OF_ROUTINE(inv)
+ORACLE_OF_ROUTINE(det)
 
 namespace {
 
