@@ -1,7 +1,7 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
-#include "tests/linalg_util.h"
+#include "tests/linalg_oracle.h"
 #include <array>
 
 using namespace factored;

@@ -2,7 +2,7 @@
 // memory and in budgets that hold a fraction of the matrix, the same bits with any number of threads, batches,
 // views, files, expressions, conditions up to singular.
 #include "tests/linalg_solve_util.h"
-#include "tests/linalg_util.h"
+#include "tests/linalg_oracle.h"
 
 using namespace systems;
 

@@ -188,8 +188,4 @@ Array sliced(const Array &a, const std::vector<int64_t> &start, const std::vecto
   return s;
 }
 
-bool has_rule(const std::string &routine) {
-  return shim_has_rule(routine.c_str());
-}
-
 } // namespace linalg

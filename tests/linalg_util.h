@@ -3,6 +3,7 @@
 #define TESTS_LINALG_UTIL_H
 
 #include "tests/api_util.h"
+#include "tests/linalg_oracle.h"
 
 namespace linalg {
 
@@ -32,13 +33,6 @@ Array conjugated(const Array &a);
 Array sliced(const Array &a, const std::vector<int64_t> &start, const std::vector<int64_t> &step,
              const std::vector<int64_t> &count);
 
-// Whether a routine of this name can be run: it has a tile rule
-bool has_rule(const std::string &routine);
-
 } // namespace linalg
-
-// In the test source that checks a routine's results against an oracle of its own. linalg_rows_test looks for it.
-#define ORACLE_OF_ROUTINE(name)                                                                              \
-  TEST(RoutineRow, name) { EXPECT_TRUE(linalg::has_rule(#name)) << "no such routine"; }
 
 #endif

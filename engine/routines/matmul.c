@@ -3,8 +3,9 @@
  *
  * The result is cut into blocks of p x q tiles that stay in memory while panels of a and b stream past them; each element of a
  * is then read once per block column, each of b once per block row. With C the bytes of a tile of the result and P those of a
- * panel's tile, p q C + 2 (p + q) P must fit the budget; p and q are chosen for the least traffic, which for square operands
- * comes within a few percent of the bound 2 n^3 / sqrt(M) (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). The direction
+ * panel's tile, p q C + 2 (p + q) P must fit the budget; p and q are chosen for the least traffic; the bound
+ * for square operands is 2 n^3 / sqrt(M) (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). Operands that are files get blocks of
+ * their own (matmul_layout.c). The direction
  * in which the panels run alternates, so that a block begins with the panels that the last one ended with.
  *
  * A symmetric product (b is a's transpose) makes the tiles on and below the diagonal alone. Whoever reads the real one above it
