@@ -103,15 +103,22 @@ static bool chained(const mx_plan *p, int32_t task) {
   return of_routine(p, task) && p->rtasks.at[p->tasks.at[task].tile].chained;
 }
 
-/* Does the task of a routine need others of it that are still to come? They may be waiting for the one that is just done. */
-static bool waits_for_own(const orderer *o, int32_t task) {
+/* Is all there that a reader and the group behind it want from routines, and no block of its kernel open? What is missing may be
+   waiting for the task that is just done: begun ones are below on the stack, and would not be waited for. */
+static bool ready(const orderer *o, int32_t task) {
   const mx_plan *p = o->plan;
   const mx_ptask *t = &p->tasks.at[task];
-  for (int32_t i = t->first_in; i < t[1].first_in && of_routine(p, task); i++) {
-    int32_t producer = p->chunks.at[p->ins.at[i]].producer;
-    if (producer >= 0 && p->tasks.at[producer].kernel == t->kernel && o->state[producer] != DONE) return true;
+  const bool routine = of_routine(p, task);
+  const int32_t gate = routine ? p->rtasks.at[t->tile].gate : 1;
+  const int32_t open = routine && !chained(p, task) ? o->readers.open[t->kernel] : -1;
+  if (open >= 0 && o->state[open] != DONE) return false;
+  for (int32_t i = t->first_in; i < t[gate].first_in; i++) {
+    const int32_t producer = p->chunks.at[p->ins.at[i]].producer;
+    if (producer < 0 || o->state[producer] == DONE) continue;
+    if (routine && producer >= task && p->tasks.at[producer].kernel == t->kernel) continue; /* of the group itself */
+    if (of_routine(p, producer) || o->readers.down[producer] || o->state[producer] == BEGUN) return false;
   }
-  return false;
+  return true;
 }
 
 /* A task is done: what only waited for it follows. */
@@ -129,7 +136,7 @@ static bool queue_readers(orderer *o, int32_t task) {
       int32_t reader = r->task[i];
       if (--r->missing[reader]) continue;
       if (chained(p, reader) && o->state[reader - 1] != DONE) continue; /* comes after that one */
-      if (waits_for_own(o, reader)) continue;                           /* comes when it is wanted */
+      if (!ready(o, reader)) continue;                                  /* comes when it is wanted */
       if (!queue(o, reader)) return false;
     }
   }
