@@ -349,6 +349,14 @@ static void feed_lanes(mx_run *run, const mx_reducer *red, int i, int es, const 
   }
 }
 
+/* Rows of a leaf that a block of n starts and takes in whole, however blocks are cut; 0: none. */
+static int64_t leaf_rows(const mx_run *run, int64_t n) {
+  int64_t rows = n / run->lanes;
+
+  if (n == MX_LEAF_ROWS * run->lanes) return MX_LEAF_ROWS;
+  return run->k == 0 && run->pos == 0 && rows * run->lanes == n && leaf_blocks(&run->prep->shape) ? rows : 0;
+}
+
 /* A block of a stream; it ends with its leaf at the latest. */
 static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
   const mx_rshape *g = &run->prep->shape;
@@ -360,8 +368,8 @@ static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const
     red->flat(n, src, part, run->point);
   } else if (red->ordered && g->spread > 1) {
     feed_ordered(run, red, es, part, src, n);
-  } else if (red->leaf != NULL && n == MX_LEAF_ROWS * run->lanes) {
-    red->leaf(run->lanes, src, part, run->row);
+  } else if (red->leaf != NULL && leaf_rows(run, n) > 0) {
+    red->leaf(leaf_rows(run, n), run->lanes, src, part, run->row);
   } else {
     feed_lanes(run, red, i, es, src, n);
   }
