@@ -113,22 +113,35 @@ ALWAYS void blocks_scalar(mode how, const philox *p, const scaling *s, uint64_t 
   }
 }
 
+#if defined(__AVX2__)
+/* `vectors` vectors of blocks from these counters on, converted. */
+ALWAYS void vectors_of(mode how, const segment *seg, group_vector counters, int vectors, const scaling *s, char *dst) {
+  group_vector v[2 * FLIGHT];
+  blocks_of(seg, counters, vectors, v);
+#pragma GCC unroll 8
+  for (int j = 0; j < 2 * vectors; j++) {
+    v[j] = convert(how, v[j], s);
+    memcpy(dst + j * (int)sizeof v[j], &v[j], sizeof v[j]);
+  }
+}
+#endif
+
 /* Whole groups from `block` on, converted. */
 ALWAYS void groups(mode how, const philox *p, const scaling *s, uint64_t block, int64_t n_groups, char *dst) {
 #if defined(__AVX2__)
+  enum { ONE = 8 / WIDE_LANES, MANY = FLIGHT / ONE }; /* vectors of a group, groups in flight */
   while (n_groups > 0) {
     uint64_t left = ((uint64_t)1 << 32) - (uint32_t)block; /* blocks before the carry */
-    int64_t n = (uint64_t)n_groups < left / 8 ? n_groups : (int64_t)(left / 8);
+    int64_t n = (uint64_t)n_groups < left / 8 ? n_groups : (int64_t)(left / 8), k = 0;
     segment seg = segment_of(p, (uint32_t)(block >> 32));
     group_vector counters = counters_of((uint32_t)block);
-    for (int64_t k = 0; k < n; k++, dst += GROUP_BYTES) {
-      group_vector v[GROUP_VECTORS];
-      group_of(&seg, counters, v);
+    for (; k + MANY <= n; k += MANY, dst += MANY * GROUP_BYTES) {
+      vectors_of(how, &seg, counters, FLIGHT, s, dst);
+      counters = ADD(counters, SET(8 * MANY));
+    }
+    for (; k < n; k++, dst += GROUP_BYTES) {
+      vectors_of(how, &seg, counters, ONE, s, dst);
       counters = ADD(counters, SET(8));
-      for (int j = 0; j < GROUP_VECTORS; j++) {
-        v[j] = convert(how, v[j], s);
-        memcpy(dst + j * (int)sizeof v[j], &v[j], sizeof v[j]);
-      }
     }
     block += (uint64_t)n * 8;
     n_groups -= n;

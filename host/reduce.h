@@ -22,9 +22,11 @@ typedef struct mx_reducer {
   /* Lane i takes src[i]. k: elements that each lane holds already; k = 0 sets it, whatever was there.
      index: what ARG kernels remember of this element. */
   void (*cols)(int64_t n, const void *src, char *const *part, int64_t k, int64_t index);
-  /* MX_LEAF_ROWS rows of `lanes` elements at once: lane i becomes src[i], src[lanes + i], ... in order, all parts
+  /* Four calls of cols in one, for the rows src[0] to src[3]; first: k is 0. NULL: there is none. */
+  void (*cols4)(int64_t n, const char *const *src, char *const *part, bool first);
+  /* 1 to MX_LEAF_ROWS rows of `lanes` elements at once: lane i becomes src[i], src[lanes + i], ... in order, all parts
      filled. index: of the first row. */
-  void (*leaf)(int64_t lanes, const void *src, char *const *part, int64_t index);
+  void (*leaf)(int64_t rows, int64_t lanes, const void *src, char *const *part, int64_t index);
   /* Lane q becomes the reduction of src[q*len, (q+1)*len); ARG indices count from 0 in every row. len > 0. */
   void (*rows)(int64_t rows, int64_t len, const void *src, char *const *part);
   /* a[i] = a[i] merged with b[i], which comes later. ARG: of equals the smaller index wins, wherever it stands. */

@@ -289,6 +289,17 @@ static void find_direct(compiler *c) {
   }
 }
 
+/* Whether reductions may read rows where they stand, past the step loop. */
+static bool takes_rows4(const mx_kernel *k) {
+  if (k->n_in != 1 || k->n_steps < 2 || k->steps[0].kind != MX_S_LOAD) return false;
+  for (int s = 1; s < k->n_steps; s++) {
+    const mx_step *step = &k->steps[s];
+
+    if (step->kind != MX_S_REDUCE || step->a != k->steps[0].dst || k->outs[step->slot].reducer->cols4 == NULL) return false;
+  }
+  return true;
+}
+
 static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
   const mx_program *p = c->prog;
   mx_kernel *k = c->k = mx_alloc(mem, sizeof *k);
@@ -383,6 +394,7 @@ mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *p
     if (c.constant[v] >= 0 && c.spread[v]) c.per_point += (int64_t)mars_dtype_bytes(c.dtype[v]);
   for (int s = 0; s < k->n_steps; s++) place(&c, s);
   lay_out(&c);
+  k->rows4 = takes_rows4(k);
   for (int v = 0; v < k->n_values; v++) k->value_bytes[v] = (uint8_t)mars_dtype_bytes(c.dtype[v]);
   MX_TRY(spread_constants(&c, err));
   for (int s = 0; s < k->n_steps; s++) { /* "none" is the entry behind the last value */

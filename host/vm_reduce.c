@@ -232,7 +232,7 @@ static void push_leaf(mx_run *run) {
   run->k = run->pos = 0;
 }
 
-/* What cols leaves to us: counts of a leaf, and lanes that took nothing. */
+/* What cols leaves to us, and leaf does not: counts of a leaf, and lanes that took nothing. */
 static void close_leaf(mx_run *run) {
   for (int i = 0; i < run->n_slots; i++) {
     const mx_reducer *red = reducer_of(run, i);
@@ -240,7 +240,7 @@ static void close_leaf(mx_run *run) {
 
     if (is_flat(run, i)) continue;
     parts_of(run->parts, i, run->cur, 0, part);
-    if (red->fixed_count)
+    if (red->fixed_count && !(run->k == MX_LEAF_ROWS && red->leaf != NULL && leaf_blocks(&run->prep->shape)))
       for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
     if (run->k > 0 || (red->ordered && run->prep->shape.spread > 1)) continue;
     parts_of(run->parts, i, run->cur, run->pos, part);
@@ -349,6 +349,14 @@ static void feed_lanes(mx_run *run, const mx_reducer *red, int i, int es, const 
   }
 }
 
+/* Rows of a leaf that a block of n starts and takes in whole, however blocks are cut; 0: none. */
+static int64_t leaf_rows(const mx_run *run, int64_t n) {
+  int64_t rows = n / run->lanes;
+
+  if (n == MX_LEAF_ROWS * run->lanes) return MX_LEAF_ROWS;
+  return run->k == 0 && run->pos == 0 && rows * run->lanes == n && leaf_blocks(&run->prep->shape) ? rows : 0;
+}
+
 /* A block of a stream; it ends with its leaf at the latest. */
 static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
   const mx_rshape *g = &run->prep->shape;
@@ -360,8 +368,8 @@ static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const
     red->flat(n, src, part, run->point);
   } else if (red->ordered && g->spread > 1) {
     feed_ordered(run, red, es, part, src, n);
-  } else if (red->leaf != NULL && n == MX_LEAF_ROWS * run->lanes) {
-    red->leaf(run->lanes, src, part, run->row);
+  } else if (red->leaf != NULL && leaf_rows(run, n) > 0) {
+    red->leaf(leaf_rows(run, n), run->lanes, src, part, run->row);
   } else {
     feed_lanes(run, red, i, es, src, n);
   }
@@ -409,6 +417,21 @@ static void short_unit(mx_run *run, int64_t unit) {
   }
 }
 
+/* Four rows of a strip at once, from point p on, if they stand in memory as they are. */
+static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
+  const char *src[4];
+  char *part[3];
+
+  if (run->in[0].copy) return false;
+  for (int r = 0; r < 4; r++)
+    if ((src[r] = mx_window_run(&run->in[0], p + r * run->prep->shape.ki, width)) == NULL) return false;
+  for (int i = 0; i < run->n_slots; i++) {
+    parts_of(run->parts, i, run->cur, 0, part);
+    reducer_of(run, i)->cols4(width, src, part, run->k == 0);
+  }
+  return true;
+}
+
 /* Rows [row, end) of strip [c0, c0 + width) of one ko. */
 static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int64_t c0, int64_t width) {
   const mx_rshape *g = &run->prep->shape;
@@ -416,14 +439,19 @@ static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int6
 
   for (run->row = row; run->row < end;) {
     int64_t p = base + run->row * ki + c0 + run->pos;
-    int64_t n = mx_vm_block_points(run->prep, p, width - run->pos);
+    int64_t n = mx_vm_block_points(run->prep, p, width - run->pos), rows = 1;
 
-    mx_vm_block(run, p, n);
-    run->pos += n;
-    if (run->pos < width) continue;
-    run->pos = 0;
-    run->row++;
-    if (++run->k == MX_LEAF_ROWS) {
+    if (run->kernel->rows4 && run->pos == 0 && run->k % 4 == 0 && end - run->row >= 4 && feed_rows4(run, p, width)) {
+      rows = 4;
+    } else {
+      mx_vm_block(run, p, n);
+      run->pos += n;
+      if (run->pos < width) continue;
+      run->pos = 0;
+    }
+    run->row += rows;
+    run->k += rows;
+    if (run->k == MX_LEAF_ROWS) {
       close_leaf(run);
       push_leaf(run);
     }

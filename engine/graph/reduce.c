@@ -114,6 +114,7 @@ static mx_node *reduce_node(mx_build *b, mx_op op, mx_node *node, const mars_red
   if (!isfinite(options->ddof)) return mx_build_fail(b, MARS_E_ARG, "ddof is %g; it must be finite", options->ddof);
   x = cast_operand(b, &op, x, options);
   x = without_nan(b, &op, x);
+  if (b->st == MARS_OK && op == MX_OP_SUM && x->dtype == MARS_BOOL) op = MX_OP_COUNT_NONZERO; /* the same, and faster */
   over = mask;
   if (b->st == MARS_OK && mask == 0 && x->size > 0) {
     /* each element by itself: an axis of extent 1 to reduce over, so that no planner meets an empty mask */
