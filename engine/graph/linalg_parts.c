@@ -251,7 +251,7 @@ mars_tensor *mars_triu(mars_tensor *a, int64_t k) { return triangle_of("triu", a
 
 /* x on the k-th diagonal of a square matrix, zeros elsewhere. */
 static mx_node *spread_diagonal(mx_build *b, mx_node *x, int64_t k) {
-  const int64_t n = x->shape.dims[0], beside = k < 0 ? -k : k;
+  const int64_t n = x->shape.dims[0], beside = k == INT64_MIN ? 0 : k < 0 ? -k : k;
   mars_shape square = {2, {0, 0}}, line = {1, {0}}, gap = {1, {beside}}, clean;
 
   if (k == INT64_MIN || !mx_add_i64(n, beside, &line.dims[0]))

@@ -44,8 +44,8 @@ static const char *better_core(void) {
 /* The environment is not changed in place, since other threads may be reading it: for the moment of loading there is a copy
    with one more entry. */
 static void *open_with(const char *file, const char *entry) {
-  static char **copy; /* stays: somebody may still be looking at it */
-  char **old = environ;
+  static char **volatile stays; /* somebody may still be looking at the copy */
+  char **old = environ, **copy;
   size_t n = 0;
   void *lib;
 
@@ -55,7 +55,7 @@ static void *open_with(const char *file, const char *entry) {
   for (size_t i = 0; i < n; i++) copy[i] = old[i];
   copy[n] = (char *)(uintptr_t)entry;
   copy[n + 1] = NULL;
-  environ = copy;
+  stays = environ = copy;
   lib = dlopen(file, RTLD_NOW | RTLD_LOCAL);
   environ = old;
   return lib;
