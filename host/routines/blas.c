@@ -49,6 +49,7 @@ static void *open_with(const char *file, const char *entry) {
   size_t n = 0;
   void *lib;
 
+  (void)stays;
   while (old != NULL && old[n] != NULL) n++;
   copy = malloc((n + 2) * sizeof *copy);
   if (copy == NULL) return dlopen(file, RTLD_NOW | RTLD_LOCAL);
