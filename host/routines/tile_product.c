@@ -118,13 +118,12 @@ static bool by_rows(const mx_mat *c) { return c->rows >= c->cols; }
 /* Parts of its longer side that a product is always made in, so that how many threads there are changes no bit of it: BLAS
    adds in another order in the last rows of a call. Each part packs the other operand anew, which costs a few percent. */
 static int64_t parts_of(const mx_mat *c, int64_t depth) {
-  enum { MOST = 16, LEAST_SIDE = 256 };
+  enum { MOST = 16, WIDE = 1024, LEAST_SIDE = 512 };
   const int64_t side = by_rows(c) ? c->rows : c->cols;
-  int64_t parts = 1;
 
-  if (2.0 * (double)c->rows * (double)c->cols * (double)depth < 1e7) return 1;
-  while (parts < MOST && side / (2 * parts) >= LEAST_SIDE) parts *= 2;
-  return parts;
+  if (side < LEAST_SIDE || 2.0 * (double)c->rows * (double)c->cols * (double)depth < 1e7) return 1;
+  if (side < 2 * WIDE) return 2;
+  return side / WIDE < MOST ? side / WIDE : MOST;
 }
 
 int64_t mx_tile_units_gemm(const mx_tile_call *t, int threads) {
