@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { MIN_ELEMENTS = 512, MAX_IO_BYTES = 4 << 20, MAX_ELEMENTS = 1 << 20, SETS_IN_BUDGET = 16,
+       LARGE_TILE = 1 << 21, LARGE_SIDE = 2048, /* products of large matrices: larger tiles are packed less often */
        TILES_IN_BUDGET = 40 /* of a product: a block of results that stays, and panels that stream */ };
 
 void mx_strides_c(int ndim, const int64_t *extent, int64_t elem_bytes, int64_t *stride) {
@@ -90,8 +91,20 @@ static int hops(const mx_pslot *slot, const mx_pvalue *v, const mx_program *prog
   return axis;
 }
 
+/* A product whose every side is long: then arithmetic is all that counts. */
+static bool has_large_product(const mx_plan *plan) {
+  for (int64_t i = 0; i < plan->kernels.n; i++) {
+    const mx_pkernel *k = &plan->kernels.at[i];
+    if (!k->routine || k->node->op != MX_OP_MATMUL) continue;
+    const mars_shape *c = &k->node->shape, *a = &k->node->operand[0]->shape;
+    if (c->dims[c->ndim - 1] >= LARGE_SIDE && c->dims[c->ndim - 2] >= LARGE_SIDE && a->dims[a->ndim - 1] >= LARGE_SIDE) return true;
+  }
+  return false;
+}
+
 void mx_tile_choose(mx_plan *plan) {
-  int64_t arena = (int64_t)plan->machine->arena_bytes, elements = MAX_ELEMENTS;
+  const bool large = has_large_product(plan);
+  int64_t arena = (int64_t)plan->machine->arena_bytes, elements = large ? LARGE_TILE : MAX_ELEMENTS;
   plan->square = false;
   for (int64_t i = 0; i < plan->kernels.n; i++) {
     const mx_pkernel *k = &plan->kernels.at[i];
@@ -108,7 +121,7 @@ void mx_tile_choose(mx_plan *plan) {
     }
     if (!bytes) continue;
     int64_t e = arena / (bytes * SETS_IN_BUDGET);
-    if (e > MAX_IO_BYTES / widest) e = MAX_IO_BYTES / widest;
+    if (e > MAX_IO_BYTES / widest && !large) e = MAX_IO_BYTES / widest;
     if (e < elements) elements = e;
   }
   int64_t p = MIN_ELEMENTS;
