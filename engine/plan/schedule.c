@@ -31,6 +31,14 @@ typedef struct state {
   uint16_t flags;
 } state;
 
+/* Scratch of the last tasks: given back late, since the next task would take the same memory and so wait for the one before,
+   with which it could run side by side. */
+enum { SCRATCHES = 16 };
+typedef struct late {
+  int64_t offset, bytes;
+  mx_fence fence;
+} late;
+
 typedef struct entry {
   int32_t next_use, chunk;
 } entry;
@@ -51,6 +59,8 @@ typedef struct scheduler {
   int64_t clean_ahead, loaded_ahead, to_come, spill_used;
   int64_t promised;  /* to what routines will build up, by tasks that loads have run ahead of: not to be filled with operands */
   int64_t need;      /* largest working set of a task */
+  late scratches[SCRATCHES];
+  int n_scratches;
   bool nomem, no_spill_room;
   bool tiny_too;     /* chunks below a page may leave as well: they free next to nothing */
 } scheduler;
@@ -205,9 +215,33 @@ static bool evict(scheduler *z, int32_t position, int32_t beyond) {
   return !z->nomem;
 }
 
+/* false: there was none */
+static bool give_back_scratch(scheduler *z, int keep) {
+  int n = z->n_scratches - keep;
+  if (n <= 0) return false;
+  for (int i = 0; i < n; i++)
+    if (!mx_space_free(z->space, z->scratches[i].offset, z->scratches[i].bytes, z->scratches[i].fence)) z->nomem = true;
+  memmove(z->scratches, z->scratches + n, (size_t)keep * sizeof *z->scratches);
+  z->n_scratches = keep;
+  return true;
+}
+
+static void keep_scratch(scheduler *z, int64_t at, int64_t bytes, int32_t step_number) {
+  int64_t held = bytes;
+  int keep = 0; /* of the ones before */
+  while (keep < z->n_scratches && keep < SCRATCHES - 1) {
+    held += z->scratches[z->n_scratches - 1 - keep].bytes;
+    if (held > mx_space_bytes(z->space) / 32) break;
+    keep++;
+  }
+  (void)give_back_scratch(z, keep);
+  z->scratches[z->n_scratches++] = (late){at, bytes, {step_number, -1}};
+}
+
 static int64_t room(scheduler *z, int64_t bytes, int32_t position, int32_t beyond, mx_fence *fence) {
   for (;;) {
     int64_t at = mx_space_alloc(z->space, bytes, fence);
+    if (at < 0 && give_back_scratch(z, 0)) continue;
     if (at >= 0 || z->nomem || evict(z, position, beyond)) {
       if (at >= 0 || z->nomem) return at;
       continue;
@@ -321,7 +355,7 @@ static bool compute(scheduler *z, int32_t task, int32_t position, bool again) {
   int64_t scratch = task_scratch(z, t), at = -1;
   if (scratch > 0 && (at = room(z, scratch, position, position, &all)) < 0) return false;
   int32_t i = step(z, MX_STEP_COMPUTE, MX_TIER_DEVICE, task, at, all);
-  if (scratch > 0 && !mx_space_free(z->space, at, scratch, (mx_fence){i, -1})) z->nomem = true;
+  if (scratch > 0) keep_scratch(z, at, scratch, i);
   for (int32_t k = t->first_out; k < t[1].first_out; k++) z->s[p->outs.at[k]].fence.after = i;
   for (int32_t k = t->first_in; k < t[1].first_in; k++) z->s[p->ins.at[k]].fence.after = i;
   p->stats.computes++;
