@@ -13,6 +13,7 @@
 enum {
   LOOKAHEAD = 256,       /* tasks that loads may run ahead */
   EARLY_BYTES = 160 << 20, /* and bytes: deep enough for any drive, and fresh memory is slow */
+  EARLY_BESIDE_WRITES = 80 << 20, /* where results go to a file: more reads in the drive's queue hold up the writes */
   FAR = 64,              /* tasks: what is needed sooner is not spilled ahead */
   CLEAN_BYTES = 96 << 20 /* room kept ready when spilling is certain */
 };
@@ -59,6 +60,7 @@ typedef struct scheduler {
   int64_t clean_ahead, loaded_ahead, to_come, spill_used;
   int64_t promised;  /* to what routines will build up, by tasks that loads have run ahead of: not to be filled with operands */
   int64_t need;      /* largest working set of a task */
+  bool to_file;      /* a result goes to a file */
   late scratches[SCRATCHES];
   int n_scratches;
   bool nomem, no_spill_room;
@@ -388,7 +390,8 @@ static int64_t lasting_room(const scheduler *z, int32_t task) {
 /* Begin the loads of coming tasks; `ahead` is where it stopped last time. */
 static void prefetch(scheduler *z, int32_t position, int32_t *ahead) {
   mx_plan *p = z->plan;
-  int64_t cap = mx_space_bytes(z->space) / 2 < EARLY_BYTES ? mx_space_bytes(z->space) / 2 : EARLY_BYTES;
+  int64_t most = z->to_file ? EARLY_BESIDE_WRITES : EARLY_BYTES;
+  int64_t cap = mx_space_bytes(z->space) / 2 < most ? mx_space_bytes(z->space) / 2 : most;
   if (*ahead < position) *ahead = position;
   for (; *ahead < p->order.n && *ahead < position + LOOKAHEAD; ++*ahead) {
     const mx_ptask *t = &p->tasks.at[p->order.at[*ahead]];
@@ -545,6 +548,7 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
   if (!z.space || !z.s || !z.first_use || !z.uses || !z.full_scratch || !plan->final_offset || !list_uses(&z))
     MX_TRY(MX_NOMEM(err, plan->fn));
   for (int64_t k = 0; k < plan->kernels.n; k++) z.full_scratch[k] = -1;
+  for (int64_t v = 0; v < plan->values.n; v++) z.to_file |= plan->values.at[v].sink != NULL;
   for (int32_t p = 0; p < plan->order.n; p++) {
     prefetch(&z, p, &ahead);
     if (p < ahead) z.promised -= lasting_room(&z, plan->order.at[p]);
