@@ -79,50 +79,36 @@ static void step(mx_lu *f, int64_t k, int64_t col, int64_t right, int64_t next) 
   f->window.chunk = at.chunk;
 }
 
-void mx_lu_forward(mx_lu *f, int64_t k, mx_rarg *columns) {
+/* One elimination in rows [row, row + rows) of the columns, by a factor and, if there are any, its pivots. */
+static void eliminate(mx_lu *f, mx_tile_op op, mx_rarg *columns, int64_t row, int64_t rows, const mx_rarg *factor, const mx_rarg *pivot) {
   mx_rbuild *b = f->b;
-  const int64_t s = mx_panel_start(&f->p, k);
-  mx_rarg at = mx_r_sub(b, columns, s, 0, f->p.rows - s, columns->cols);
-  mx_r_begin(b, MX_TILE_LU_UPDATE, 0);
+  mx_rarg at = mx_r_sub(b, columns, row, 0, rows, columns->cols);
+  mx_r_begin(b, op, 0);
   mx_r_update(b, &at);
-  mx_r_read(b, &f->l[k]);
-  mx_r_read(b, &f->pivot[k]);
-  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)f->l[k].cols));
+  mx_r_read(b, factor);
+  if (pivot) mx_r_read(b, pivot);
+  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)factor->cols));
   columns->chunk = at.chunk;
+}
+
+void mx_lu_forward(mx_lu *f, int64_t k, mx_rarg *columns) {
+  const int64_t s = mx_panel_start(&f->p, k);
+  eliminate(f, MX_TILE_LU_UPDATE, columns, s, f->p.rows - s, &f->l[k], &f->pivot[k]);
 }
 
 void mx_lu_back(mx_lu *f, int64_t k, mx_rarg *columns) {
-  mx_rbuild *b = f->b;
-  mx_rarg at = mx_r_sub(b, columns, 0, 0, f->u[k].rows, columns->cols);
-  mx_r_begin(b, MX_TILE_LU_BACK, 0);
-  mx_r_update(b, &at);
-  mx_r_read(b, &f->u[k]);
-  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)f->u[k].cols));
-  columns->chunk = at.chunk;
+  eliminate(f, MX_TILE_LU_BACK, columns, 0, f->u[k].rows, &f->u[k], NULL);
 }
 
 void mx_lu_forward_t(mx_lu *f, int64_t first, int64_t k, mx_rarg *columns) {
-  mx_rbuild *b = f->b;
   const int64_t r = mx_panel_start(&f->p, first);
-  const mx_rarg u = mx_r_sub(b, &f->u[k], r, 0, f->u[k].rows - r, f->u[k].cols);
-  mx_rarg at = mx_r_sub(b, columns, r, 0, u.rows, columns->cols);
-  mx_r_begin(b, MX_TILE_LU_FORWARD_T, 0);
-  mx_r_update(b, &at);
-  mx_r_read(b, &u);
-  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)u.cols));
-  columns->chunk = at.chunk;
+  const mx_rarg u = mx_r_sub(f->b, &f->u[k], r, 0, f->u[k].rows - r, f->u[k].cols);
+  eliminate(f, MX_TILE_LU_FORWARD_T, columns, r, u.rows, &u, NULL);
 }
 
 void mx_lu_back_t(mx_lu *f, int64_t k, mx_rarg *columns) {
-  mx_rbuild *b = f->b;
   const int64_t s = mx_panel_start(&f->p, k);
-  mx_rarg at = mx_r_sub(b, columns, s, 0, f->p.rows - s, columns->cols);
-  mx_r_begin(b, MX_TILE_LU_BACK_T, 0);
-  mx_r_update(b, &at);
-  mx_r_read(b, &f->l[k]);
-  mx_r_read(b, &f->pivot[k]);
-  mx_r_end(b, 0, work((double)at.rows, (double)at.cols, (double)f->l[k].cols));
-  columns->chunk = at.chunk;
+  eliminate(f, MX_TILE_LU_BACK_T, columns, s, f->p.rows - s, &f->l[k], &f->pivot[k]);
 }
 
 void mx_lu_factor(mx_lu *f) {

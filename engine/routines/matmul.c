@@ -34,20 +34,6 @@ typedef struct product {
   mx_rarg *c, *pa, *pb;   /* [p * q], [p], [q] */
 } product;
 
-/* Extent of a chunk of the operand's value along one of its axes; 0: the operand is not cut along it. */
-static int64_t axis_chunk(const mx_plan *plan, const mx_pkernel *k, int slot, int axis) {
-  const mx_pslot *s = &k->slot[slot];
-  const mx_pvalue *v = &plan->values.at[s->value];
-  if ((v->kind == MX_PV_MEMORY && v->producer < 0) || v->kind == MX_PV_CONCAT) return 0;
-  for (int d = 0; d < v->shape.ndim; d++)
-    if (s->access.view.axis[d] == axis) {
-      int64_t step = s->access.view.step[d], c = v->grid.chunk[d];
-      if (step < 0) step = -step;
-      return step > 1 ? (c + step - 1) / step : c;
-    }
-  return 0;
-}
-
 static bool in_memory(const mx_plan *plan, const mx_pkernel *k, int slot) {
   const mx_pvalue *v = &plan->values.at[k->slot[slot].value];
   return v->kind == MX_PV_MEMORY && v->producer < 0;
@@ -88,7 +74,7 @@ static int64_t panel_depth(const product *r) {
   const mx_pkernel *k = r->b->k;
   const int na = k->node->operand[0]->shape.ndim, nb = k->node->operand[1]->shape.ndim;
   if (k->own) return ((const mx_matmul_layout *)k->own)->tk;
-  int64_t a = axis_chunk(plan, k, 0, na - 1), b = axis_chunk(plan, k, 1, nb - 2), d = a > b ? a : b;
+  int64_t a = mx_r_axis_chunk(plan, k, 0, na - 1), b = mx_r_axis_chunk(plan, k, 1, nb - 2), d = a > b ? a : b;
   if (!d) d = r->k; /* both are addressed where they are */
   return d < r->k ? d : r->k;
 }

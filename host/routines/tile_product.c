@@ -207,7 +207,7 @@ static void mirror(const mx_mat *c, mars_dtype dt, bool herm) {
   }
 }
 
-/* Two threads: the upper left and lower right squares are half of the work of the square between them. */
+/* Diagonal tiles are few: they run beside others, not in parts. */
 int64_t mx_tile_units_syrk(const mx_tile_call *t, int threads) { return 1; }
 
 void mx_tile_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a) {
