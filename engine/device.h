@@ -96,6 +96,37 @@ typedef struct mx_call {
   bool stream_out; /* results are larger than the caches: store past them */
 } mx_call;
 
+/* One copy between the memory of a device and the host's arena, or another device's memory. The struct is the engine's and
+   stays valid until done is called. */
+typedef struct mx_transfer mx_transfer;
+typedef enum mx_transfer_kind {
+  MX_TRANSFER_UP,   /* host arena -> this device */
+  MX_TRANSFER_DOWN, /* this device -> host arena */
+  MX_TRANSFER_PEER  /* `peer` -> this device */
+} mx_transfer_kind;
+struct mx_transfer {
+  mx_transfer_kind kind;
+  mx_device *peer; /* PEER: whose memory src is; else NULL */
+  char *dst;
+  const char *src;
+  size_t bytes;
+  void (*done)(mx_transfer *t); /* on a thread of the device's; must return soon */
+  void *user;
+  /* filled before done */
+  mars_status status;
+  mars_error err;
+  mx_transfer *next; /* the device's own */
+};
+
+/* What the planner may know of a device. */
+typedef struct mx_device_info {
+  const char *model;          /* "NVIDIA H100 PCIe"; the CPU's name */
+  bool host;                  /* its memory is the host arena: no transfers */
+  size_t memory_bytes;        /* of its arena */
+  double flops;               /* f64, a second; 0: unknown */
+  double memory_bytes_per_second, link_bytes_per_second; /* own memory; to and from the host; 0: unknown */
+} mx_device_info;
+
 typedef struct mx_device_ops {
   /* "host", "cuda:0" */
   const char *(*name)(mx_device *dev);
@@ -108,6 +139,17 @@ typedef struct mx_device_ops {
   /* The arena: one mapping of *bytes, page aligned. Bytes of it become resident when they are first written. */
   void *(*memory)(mx_device *dev, size_t *bytes);
   void (*destroy)(mx_device *dev);
+  /* The rest is asked of devices with memory of their own; NULL for the host. */
+  void (*info)(mx_device *dev, mx_device_info *out);
+  /* The host arena, before the first transfer: pages that the device may reach directly. A refusal is not an error: copies
+     are staged then. Undone by destroy. */
+  mars_status (*host_memory)(mx_device *dev, void *arena, size_t bytes, mars_error *err);
+  /* Queue one copy; done is called once, also on failure, and copies of one kind begin in the order of these calls. The
+     engine sees to it that nobody writes what is read or reads what is written meanwhile. */
+  void (*transfer)(mx_device *dev, mx_transfer *t);
+  /* Whether a kernel of this program, or this tile operation, can run here at all (a library may be missing). */
+  bool (*can_program)(mx_device *dev, const mx_program *prog);
+  bool (*can_tile)(mx_device *dev, mx_tile_op op, mars_dtype dtype);
 } mx_device_ops;
 
 struct mx_device {
