@@ -126,7 +126,8 @@ struct mx_kernel {
   int64_t n_reduced;       /* product of the reduced extents of the space */
   int n_steps, n_values, n_in, n_gen, n_out, n_direct, n_reduce;
   bool scan;
-  bool rows4;              /* a load and REDUCEs of it that take four rows at once, nothing else */
+  bool plain;              /* a load and REDUCEs of it, nothing else */
+  bool rows4;              /* plain, and all of them take four rows at once */
   mx_step *steps;
   size_t *reg;             /* [n_values] offset in the worker's registers */
   uint8_t *value_bytes;    /* [n_values + 1] of an element; 0 behind the last */

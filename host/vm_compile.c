@@ -289,15 +289,18 @@ static void find_direct(compiler *c) {
   }
 }
 
-/* Whether reductions may read rows where they stand, past the step loop. */
-static bool takes_rows4(const mx_kernel *k) {
+/* Whether reductions may read what they reduce where it stands, past the step loop. */
+static bool is_plain(const mx_kernel *k) {
   if (k->n_in != 1 || k->n_steps < 2 || k->steps[0].kind != MX_S_LOAD) return false;
-  for (int s = 1; s < k->n_steps; s++) {
-    const mx_step *step = &k->steps[s];
-
-    if (step->kind != MX_S_REDUCE || step->a != k->steps[0].dst || k->outs[step->slot].reducer->cols4 == NULL) return false;
-  }
+  for (int s = 1; s < k->n_steps; s++)
+    if (k->steps[s].kind != MX_S_REDUCE || k->steps[s].a != k->steps[0].dst) return false;
   return true;
+}
+
+static bool takes_rows4(const mx_kernel *k) {
+  for (int i = 0; i < k->n_reduce; i++)
+    if (k->outs[k->reduce_slots[i]].reducer->cols4 == NULL) return false;
+  return k->plain;
 }
 
 static mars_status allocate(compiler *c, mx_mem *mem, mars_error *err) {
@@ -394,6 +397,7 @@ mars_status mx_vm_compile(mx_mem *mem, const mx_vm_isa *isa, const mx_program *p
     if (c.constant[v] >= 0 && c.spread[v]) c.per_point += (int64_t)mars_dtype_bytes(c.dtype[v]);
   for (int s = 0; s < k->n_steps; s++) place(&c, s);
   lay_out(&c);
+  k->plain = is_plain(k);
   k->rows4 = takes_rows4(k);
   for (int v = 0; v < k->n_values; v++) k->value_bytes[v] = (uint8_t)mars_dtype_bytes(c.dtype[v]);
   MX_TRY(spread_constants(&c, err));

@@ -458,6 +458,39 @@ static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int6
   }
 }
 
+/* Leaves (or, where no slot has a tree, elements) from point p on that stand in memory as they are, at most n points: taken
+   where they stand, many at a time, so that memory is not idle between them. Returns the points taken. */
+static int64_t feed_in_place(mx_run *run, int64_t p, int64_t base, int64_t n) {
+  enum { AT_ONCE = 64 << 10 };
+  const mx_rshape *g = &run->prep->shape;
+  const int64_t leaf = MX_LEAF_ROWS * run->lanes;
+  const mx_window *in = &run->in[0];
+  const char *src;
+  int64_t len, offset, done = 0;
+
+  if (!run->kernel->plain || in->copy || in->stride[0] != in->es) return 0;
+  if (!run->all_flat && (run->k != 0 || run->pos != 0 || !leaf_blocks(g))) return 0;
+  offset = mx_window_offset(in, base + p, &len);
+  n = min64(min64(n, len), AT_ONCE);
+  if (!run->all_flat) n -= n % leaf;
+  src = in->base + offset;
+  run->point = p;
+  if (run->all_flat) {
+    if (n > 0)
+      for (int i = 0; i < run->n_slots; i++) feed_stream(run, reducer_of(run, i), i, in->es, src, n);
+    return n;
+  }
+  for (; done < n; done += leaf, src += leaf * in->es) {
+    for (int i = 0; i < run->n_slots; i++) feed_stream(run, reducer_of(run, i), i, in->es, src, leaf);
+    run->point += leaf;
+    run->row += MX_LEAF_ROWS;
+    run->k = MX_LEAF_ROWS;
+    close_leaf(run);
+    push_leaf(run);
+  }
+  return n;
+}
+
 /* The same where a row is all of spread * ki: blocks may cross rows, but not leaves. Where a leaf is a block, it is
    taken whole, even if loads must then be gathered at the end of their own rows. */
 static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) {
@@ -465,8 +498,13 @@ static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) 
   int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);
 
   for (run->row = row; p < end;) {
-    int64_t n = end - p;
+    int64_t n = feed_in_place(run, p, base, end - p);
 
+    if (n > 0) {
+      p += n;
+      continue;
+    }
+    n = end - p;
     if (!run->all_flat) n = min64(n, (MX_LEAF_ROWS - run->k) * run->lanes - run->pos);
     if (run->all_flat || !leaf_blocks(g)) n = mx_vm_block_points(run->prep, base + p, n);
     run->point = p;

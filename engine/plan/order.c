@@ -9,6 +9,9 @@
 #include <string.h>
 
 enum { MAX_SIBLINGS = 8 };
+/* Results whose inputs are made in one go, where those are small: the device then gets them as one batch of independent
+   calls, not as pairs that wait for each other. WAVE_SHARE: of the arena that they may take. */
+enum { WAVE = 64, WAVE_SHARE = 32 };
 /* States of a task. A queued one is on the stack to be done soon; whoever needs it sooner puts it on top again. */
 enum { UNTOUCHED, BEGUN, DONE, QUEUED };
 
@@ -223,6 +226,24 @@ static bool visit(orderer *o, int32_t root) {
   return true;
 }
 
+/* What the makers of chunks [first, first + WAVE) of an output read, as far as it is made and small, before any of them. */
+static bool visit_wave(orderer *o, const mx_pvalue *v, int64_t first) {
+  const mx_plan *p = o->plan;
+  const int64_t end = first + WAVE < v->grid.total ? first + WAVE : v->grid.total;
+  for (int64_t c = first; c < end; c++) {
+    const mx_ptask *t = &p->tasks.at[p->chunks.at[v->first_chunk + c].producer];
+    int64_t bytes = 0;
+    for (int32_t i = t->first_in; i < t[1].first_in; i++)
+      if (p->chunks.at[p->ins.at[i]].producer >= 0) bytes += p->chunks.at[p->ins.at[i]].bytes;
+    if (bytes > (int64_t)p->machine->arena_bytes / (WAVE * WAVE_SHARE)) continue;
+    for (int32_t i = t->first_in; i < t[1].first_in; i++) {
+      const int32_t producer = p->chunks.at[p->ins.at[i]].producer;
+      if (producer >= 0 && o->state[producer] != DONE && !visit(o, producer)) return false;
+    }
+  }
+  return true;
+}
+
 mars_status mx_plan_order(mx_plan *plan, mars_error *err) {
   mars_status st = MARS_OK;
   mx_mem *mem = plan->mem;
@@ -246,8 +267,10 @@ mars_status mx_plan_order(mx_plan *plan, mars_error *err) {
   for (int64_t v = 0; v < plan->values.n; v++) {
     const mx_pvalue *pv = &plan->values.at[v];
     if (pv->output < 0 || pv->producer < 0) continue;
-    for (int64_t c = 0; c < pv->grid.total; c++)
+    for (int64_t c = 0; c < pv->grid.total; c++) {
+      if (c % WAVE == 0 && !o.readers.down && !visit_wave(&o, pv, c)) MX_TRY(MX_NOMEM(err, plan->fn));
       if (!visit(&o, plan->chunks.at[pv->first_chunk + c].producer)) MX_TRY(MX_NOMEM(err, plan->fn));
+    }
   }
   for (int64_t t = 0; t < plan->n_tasks; t++) /* values that nobody reads cannot be, but accumulators of shared kernels can */
     if (!visit(&o, (int32_t)t)) MX_TRY(MX_NOMEM(err, plan->fn));
