@@ -258,6 +258,7 @@ typedef struct mx_run {
   int64_t pos, k, row;   /* next lane, rows in the current leaf, row number */
   int64_t point;         /* of the block's first element among the reduced ones (ki = 1) */
   bool all_flat;         /* there is no tree */
+  bool leaf4;            /* 64 lanes, and all slots take four leaves at once */
   int64_t leaves;
   size_t state_bytes;
   char *cur, *tree[MX_TREE_LEVELS];

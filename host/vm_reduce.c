@@ -128,6 +128,8 @@ static void set_up(mx_run *run, int64_t lanes, int levels) {
   run->cur = at;
   for (int i = 0; i < levels; i++) run->tree[i] = at += run->state_bytes;
   run->pos = run->k = run->row = run->leaves = 0;
+  run->leaf4 = lanes == 64;
+  for (int i = 0; i < run->n_slots; i++) run->leaf4 &= !is_flat(run, i) && reducer_of(run, i)->leaf4 != NULL;
 }
 
 /* ---- results ---- */
@@ -212,11 +214,13 @@ static void merge_states(const mx_run *run, const mx_part *parts, char *a, char 
   }
 }
 
-/* The state in progress joins the binary counter; `cur` is then free. */
-static void push_leaf(mx_run *run) {
-  int level = 0;
+/* The state in progress, of 2^level leaves, joins the binary counter, which holds a multiple of as many; `cur` is then
+   free. */
+static void push_leaves(mx_run *run, int level) {
+  int64_t c = run->leaves >> level;
 
-  for (int64_t c = run->leaves++; c & 1; c >>= 1, level++) {
+  run->leaves += (int64_t)1 << level;
+  for (; c & 1; c >>= 1, level++) {
     char *t = run->tree[level];
 
     merge_states(run, run->parts, t, run->cur, 0, 0, run->lanes);
@@ -231,6 +235,8 @@ static void push_leaf(mx_run *run) {
   }
   run->k = run->pos = 0;
 }
+
+static void push_leaf(mx_run *run) { push_leaves(run, 0); }
 
 /* What cols leaves to us, and leaf does not: counts of a leaf, and lanes that took nothing. */
 static void close_leaf(mx_run *run) {
@@ -419,15 +425,16 @@ static void short_unit(mx_run *run, int64_t unit) {
 
 /* Four rows of a strip at once, from point p on, if they stand in memory as they are. */
 static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
-  const char *src[4];
+  const char *src[4], *next[4];
   char *part[3];
 
   if (run->in[0].copy) return false;
   for (int r = 0; r < 4; r++)
     if ((src[r] = mx_window_run(&run->in[0], p + r * run->prep->shape.ki, width)) == NULL) return false;
+  for (int r = 0; r < 4; r++) next[r] = src[r] + (src[1] - src[0]) * 4;
   for (int i = 0; i < run->n_slots; i++) {
     parts_of(run->parts, i, run->cur, 0, part);
-    reducer_of(run, i)->cols4(width, src, part, run->k == 0);
+    reducer_of(run, i)->cols4(width, src, next, part, run->k == 0);
   }
   return true;
 }
@@ -458,6 +465,19 @@ static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int6
   }
 }
 
+/* A whole leaf at once. */
+static void feed_leaf(mx_run *run, int i, int es, const char *src) {
+  const mx_reducer *red = reducer_of(run, i);
+  char *part[3];
+
+  if (red->leaf == NULL || is_flat(run, i)) {
+    feed_stream(run, red, i, es, src, MX_LEAF_ROWS * run->lanes);
+    return;
+  }
+  parts_of(run->parts, i, run->cur, 0, part);
+  red->leaf(MX_LEAF_ROWS, run->lanes, src, part, run->row);
+}
+
 /* Leaves (or, where no slot has a tree, elements) from point p on that stand in memory as they are, at most n points: taken
    where they stand, many at a time, so that memory is not idle between them. Returns the points taken. */
 static int64_t feed_in_place(mx_run *run, int64_t p, int64_t base, int64_t n) {
@@ -480,8 +500,19 @@ static int64_t feed_in_place(mx_run *run, int64_t p, int64_t base, int64_t n) {
       for (int i = 0; i < run->n_slots; i++) feed_stream(run, reducer_of(run, i), i, in->es, src, n);
     return n;
   }
+  for (; run->leaf4 && run->leaves % 4 == 0 && done + 4 * leaf <= n; done += 4 * leaf, src += 4 * leaf * in->es) {
+    for (int i = 0; i < run->n_slots; i++) {
+      char *part[3];
+
+      parts_of(run->parts, i, run->cur, 0, part);
+      reducer_of(run, i)->leaf4(src, part, run->row);
+    }
+    run->point += 4 * leaf;
+    run->row += 4 * MX_LEAF_ROWS;
+    push_leaves(run, 2);
+  }
   for (; done < n; done += leaf, src += leaf * in->es) {
-    for (int i = 0; i < run->n_slots; i++) feed_stream(run, reducer_of(run, i), i, in->es, src, leaf);
+    for (int i = 0; i < run->n_slots; i++) feed_leaf(run, i, in->es, src);
     run->point += leaf;
     run->row += MX_LEAF_ROWS;
     run->k = MX_LEAF_ROWS;

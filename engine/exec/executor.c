@@ -14,7 +14,8 @@
 
 enum {
   BATCH_CALLS = 256,
-  BATCH_POINTS = 1 << 22, /* elements: a batch of more would keep finished loads waiting */
+  BATCH_POINTS = 1 << 22,      /* elements: a batch of more would keep finished loads waiting */
+  BATCH_POINTS_ALONE = 1 << 24, /* of a plan without transfers: more would keep a cancelled job running */
   BATCHES_IN_FLIGHT = 3,
   POLL_MS = 100
 };
@@ -56,7 +57,7 @@ typedef struct exec {
   mx_batch *batch;                   /* being filled */
   mx_batch *spare_batches;
   int batches, n_spare;              /* launched and not reported */
-  int64_t batch_points;
+  int64_t batch_points, most_points;
   int32_t computed;                  /* last COMPUTE step that has ended */
   int64_t pc;
   bool failed;
@@ -336,7 +337,7 @@ static bool do_compute(exec *x, const mx_step *s, int32_t number) {
     if (l == IO_WAITS || l == IO_FLIES) return false;
     depends |= p->chunks.at[c].producer >= 0 && x->made[c] >= first;
   }
-  if (x->batch && (depends || x->batch->n == BATCH_CALLS || x->batch_points >= BATCH_POINTS)) {
+  if (x->batch && (depends || x->batch->n == BATCH_CALLS || x->batch_points >= x->most_points)) {
     flush(x);
     if (x->batches >= BATCHES_IN_FLIGHT) return false;
   }
@@ -442,7 +443,12 @@ static void play(exec *x) {
 static bool begin(exec *x) {
   mx_plan *p = x->plan;
   size_t n = (size_t)p->chunks.n + 1, spills = 1;
-  for (int64_t i = 0; i < p->steps.n; i++) spills += p->steps.at[i].kind == MX_STEP_STORE && p->steps.at[i].tier == MX_TIER_SPILL;
+  x->most_points = BATCH_POINTS_ALONE;
+  for (int64_t i = 0; i < p->steps.n; i++) {
+    const mx_step *s = &p->steps.at[i];
+    spills += s->kind == MX_STEP_STORE && s->tier == MX_TIER_SPILL;
+    if (s->kind == MX_STEP_STORE || s->kind == MX_STEP_LOAD) x->most_points = BATCH_POINTS;
+  }
   for (int64_t v = 0; v < p->values.n; v++)
     if (p->values.at[v].kind == MX_PV_KEPT) spills += (size_t)p->values.at[v].grid.total;
   x->offset = mx_alloc(x->mem, n * sizeof *x->offset);
