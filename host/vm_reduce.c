@@ -7,7 +7,7 @@
  * not change what a lane adds up: so neither threads nor the other reductions of a program change a bit.
  * Exact kernels over single rows (counts, positions) need no tree: they have one lane ("flat").
  */
-#include "host/vm.h"
+#include "host/vm_reduce.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -18,9 +18,6 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
-
-/* Short lanes: a block is a leaf, so that kernels see all of it at once. */
-static bool leaf_blocks(const mx_rshape *g) { return MX_LEAF_ROWS * g->lanes <= MX_LEAF_POINTS; }
 
 /* ---- memory ----
  * A state holds the accumulators of all reduced slots for `lanes` lanes. A worker has one in progress and one for each
@@ -39,8 +36,6 @@ static size_t state_bytes(const mx_kernel *k, const int *slots, int n_slots, int
   for (int i = 0; i < n_slots; i++) bytes += slot_bytes(&k->outs[slots[i]], lanes, &layout);
   return bytes;
 }
-
-enum { FLAT_BYTES = 64 }; /* of a slot's accumulator of one lane: 16 for each part */
 
 static size_t parts_bytes(int n_slots) { return ((size_t)n_slots * 3 * sizeof(mx_part) + 63) & ~(size_t)63; }
 
@@ -61,7 +56,7 @@ size_t mx_reduce_acc_bytes(const mx_prep *prep) {
   if (g->mode == MX_M_SCAN) return (size_t)g->lanes * 16 + 64;
   if (g->mode == MX_M_STREAM) states += (size_t)mx_reduce_levels(g->split_rows);
   return states * state_bytes(k, k->reduce_slots, k->n_reduce, g->lanes) + TEMP_POINTS * 16 +
-         2 * parts_bytes(k->n_reduce) + (size_t)k->n_reduce * FLAT_BYTES + 64;
+         2 * parts_bytes(k->n_reduce) + (size_t)k->n_reduce * MX_FLAT_BYTES + 64;
 }
 
 void mx_reduce_begin(const mx_prep *prep) {
@@ -88,20 +83,6 @@ static size_t lay_out_state(const mx_run *run, int64_t lanes, mx_part *parts) {
   return base;
 }
 
-/* Parts of slot number i in a state, from lane `at` on. */
-static inline void parts_of(const mx_part *parts, int i, char *state, int64_t at, char **part) {
-  for (int p = 0; p < 3; p++) part[p] = state + parts[3 * i + p].offset + (size_t)at * parts[3 * i + p].bytes;
-}
-
-static const mx_reducer *reducer_of(const mx_run *run, int i) { return run->kernel->outs[run->slots[i]].reducer; }
-
-/* Whether slot number i has one lane beside the tree. */
-static bool is_flat(const mx_run *run, int i) { return run->flat != NULL && reducer_of(run, i)->flat != NULL; }
-
-static void flat_parts(const mx_run *run, int i, char **part) {
-  for (int p = 0; p < 3; p++) part[p] = run->flat + i * FLAT_BYTES + 16 * p;
-}
-
 static void set_up(mx_run *run, int64_t lanes, int levels) {
   char *at = run->work->acc;
   bool flat = run->prep->shape.mode == MX_M_STREAM && run->prep->shape.ki == 1;
@@ -114,14 +95,14 @@ static void set_up(mx_run *run, int64_t lanes, int levels) {
   at += parts_bytes(run->n_slots);
   run->flat = flat ? at : NULL;
   run->all_flat = flat;
-  at += run->n_slots * FLAT_BYTES;
+  at += run->n_slots * MX_FLAT_BYTES;
   for (int i = 0; i < run->n_slots; i++) {
     char *part[3];
 
-    run->all_flat &= is_flat(run, i);
-    if (!is_flat(run, i)) continue;
-    flat_parts(run, i, part);
-    reducer_of(run, i)->none(1, part);
+    run->all_flat &= mx_is_flat(run, i);
+    if (!mx_is_flat(run, i)) continue;
+    mx_flat_parts(run, i, part);
+    mx_reducer_of(run, i)->none(1, part);
   }
   if (run->lanes != lanes) run->state_bytes = lay_out_state(run, lanes, run->parts);
   run->lanes = lanes;
@@ -129,7 +110,7 @@ static void set_up(mx_run *run, int64_t lanes, int levels) {
   for (int i = 0; i < levels; i++) run->tree[i] = at += run->state_bytes;
   run->pos = run->k = run->row = run->leaves = 0;
   run->leaf4 = lanes == 64;
-  for (int i = 0; i < run->n_slots; i++) run->leaf4 &= !is_flat(run, i) && reducer_of(run, i)->leaf4 != NULL;
+  for (int i = 0; i < run->n_slots; i++) run->leaf4 &= !mx_is_flat(run, i) && mx_reducer_of(run, i)->leaf4 != NULL;
 }
 
 /* ---- results ---- */
@@ -193,7 +174,7 @@ static void emit_state(mx_run *run, const mx_part *parts, char *state, int64_t f
     const mx_out *out = &run->kernel->outs[run->slots[i]];
     char *part[3];
 
-    parts_of(parts, i, state, from, part);
+    mx_parts_of(parts, i, state, from, part);
     if (out->reducer->has_index && !whole)
       for (int64_t l = 0; l < n; l++) ((int64_t *)part[1])[l] = space_index(run, ((int64_t *)part[1])[l]);
     emit(run, run->slots[i], run->call->out[run->slots[i]].base, part, kept, at, n);
@@ -207,16 +188,14 @@ static void merge_states(const mx_run *run, const mx_part *parts, char *a, char 
   for (int i = 0; i < run->n_slots; i++) {
     char *pa[3], *pb[3];
 
-    if (parts == run->parts && is_flat(run, i)) continue;
-    parts_of(parts, i, a, from_a, pa);
-    parts_of(parts, i, b, from_b, pb);
-    reducer_of(run, i)->merge(n, pa, pb);
+    if (parts == run->parts && mx_is_flat(run, i)) continue;
+    mx_parts_of(parts, i, a, from_a, pa);
+    mx_parts_of(parts, i, b, from_b, pb);
+    mx_reducer_of(run, i)->merge(n, pa, pb);
   }
 }
 
-/* The state in progress, of 2^level leaves, joins the binary counter, which holds a multiple of as many; `cur` is then
-   free. */
-static void push_leaves(mx_run *run, int level) {
+void mx_reduce_push_leaves(mx_run *run, int level) {
   int64_t c = run->leaves >> level;
 
   run->leaves += (int64_t)1 << level;
@@ -236,20 +215,17 @@ static void push_leaves(mx_run *run, int level) {
   run->k = run->pos = 0;
 }
 
-static void push_leaf(mx_run *run) { push_leaves(run, 0); }
-
-/* What cols leaves to us, and leaf does not: counts of a leaf, and lanes that took nothing. */
-static void close_leaf(mx_run *run) {
+void mx_reduce_close_leaf(mx_run *run) {
   for (int i = 0; i < run->n_slots; i++) {
-    const mx_reducer *red = reducer_of(run, i);
+    const mx_reducer *red = mx_reducer_of(run, i);
     char *part[3];
 
-    if (is_flat(run, i)) continue;
-    parts_of(run->parts, i, run->cur, 0, part);
-    if (red->fixed_count && !(run->k == MX_LEAF_ROWS && red->leaf != NULL && leaf_blocks(&run->prep->shape)))
+    if (mx_is_flat(run, i)) continue;
+    mx_parts_of(run->parts, i, run->cur, 0, part);
+    if (red->fixed_count && !(run->k == MX_LEAF_ROWS && red->leaf != NULL && mx_leaf_blocks(&run->prep->shape)))
       for (int64_t l = 0; l < run->lanes; l++) ((int64_t *)part[2])[l] = run->k + (l < run->pos);
     if (run->k > 0 || (red->ordered && run->prep->shape.spread > 1)) continue;
-    parts_of(run->parts, i, run->cur, run->pos, part);
+    mx_parts_of(run->parts, i, run->cur, run->pos, part);
     red->none(run->lanes - run->pos, part);
   }
 }
@@ -259,7 +235,7 @@ static char *close_tree(mx_run *run) {
   char *t = run->all_flat ? run->cur : NULL;
 
   if (run->k > 0 || run->pos > 0) {
-    close_leaf(run);
+    mx_reduce_close_leaf(run);
     t = run->cur;
   }
   for (int level = 0; run->leaves >> level; level++) {
@@ -277,8 +253,8 @@ static void fold(mx_run *run, char *state) {
   for (int i = 0; i < run->n_slots; i++) {
     char *part[3];
 
-    if (!reducer_of(run, i)->has_index || is_flat(run, i) || spread == 1) continue;
-    parts_of(run->parts, i, state, 0, part);
+    if (!mx_reducer_of(run, i)->has_index || mx_is_flat(run, i) || spread == 1) continue;
+    mx_parts_of(run->parts, i, state, 0, part);
     for (int64_t l = 0; l < run->lanes; l++) {
       int64_t *index = (int64_t *)part[1] + l;
 
@@ -290,120 +266,11 @@ static void fold(mx_run *run, char *state) {
   for (int i = 0; i < run->n_slots; i++) {
     char *from[3], *to[3];
 
-    if (!is_flat(run, i)) continue;
-    flat_parts(run, i, from);
-    parts_of(run->parts, i, state, 0, to);
+    if (!mx_is_flat(run, i)) continue;
+    mx_flat_parts(run, i, from);
+    mx_parts_of(run->parts, i, state, 0, to);
     for (int p = 0; p < 3; p++) memcpy(to[p], from[p], run->parts[3 * i + p].bytes);
   }
-}
-
-/* ---- feeding ---- */
-
-static void feed_groups(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
-  int64_t r = run->prep->shape.r, ki = run->prep->shape.ki;
-
-  for (int64_t g = 0; g < n / (r * ki); g++) {
-    char *part[3];
-
-    parts_of(run->parts, i, run->cur, g * ki, part);
-    for (int64_t k = 0; k < r; k++, src += ki * es) red->cols(ki, src, part, k, k);
-    if (red->fixed_count)
-      for (int64_t l = 0; l < ki; l++) ((int64_t *)part[2])[l] = r;
-  }
-}
-
-/* Lanes [0, ki) take everything, in order; a block of one row goes through the row kernel. */
-static void feed_ordered(mx_run *run, const mx_reducer *red, int es, char **part, const char *src, int64_t n) {
-  int64_t ki = run->prep->shape.ki, k = run->k * run->prep->shape.spread + run->pos / ki, at = run->pos % ki;
-  char one[16], *row[3] = {one, NULL, NULL};
-
-  if (k == 0 && at == 0) red->none(run->lanes, part);
-  if (ki == 1) {
-    red->rows(1, n, src, row);
-    red->merge(1, part, row);
-    return;
-  }
-  while (n > 0) {
-    int64_t len = min64(n, ki - at);
-    char *lane[3] = {part[0] + at * es, NULL, NULL};
-
-    red->cols(len, src, lane, k, 0);
-    src += len * es;
-    n -= len;
-    at = 0;
-    k++;
-  }
-}
-
-static void feed_lanes(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
-  int64_t pos = run->pos, k = run->k, row = run->row;
-
-  while (n > 0) {
-    int64_t len = min64(n, run->lanes - pos);
-    char *part[3];
-
-    parts_of(run->parts, i, run->cur, pos, part);
-    red->cols(len, src, part, k, row);
-    src += len * es;
-    n -= len;
-    pos += len;
-    if (pos == run->lanes) {
-      pos = 0;
-      k++;
-      row++;
-    }
-  }
-}
-
-/* Rows of a leaf that a block of n starts and takes in whole, however blocks are cut; 0: none. */
-static int64_t leaf_rows(const mx_run *run, int64_t n) {
-  int64_t rows = n / run->lanes;
-
-  if (n == MX_LEAF_ROWS * run->lanes) return MX_LEAF_ROWS;
-  return run->k == 0 && run->pos == 0 && rows * run->lanes == n && leaf_blocks(&run->prep->shape) ? rows : 0;
-}
-
-/* A block of a stream; it ends with its leaf at the latest. */
-static void feed_stream(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
-  const mx_rshape *g = &run->prep->shape;
-  char *part[3];
-
-  parts_of(run->parts, i, run->cur, 0, part);
-  if (is_flat(run, i)) {
-    flat_parts(run, i, part);
-    red->flat(n, src, part, run->point);
-  } else if (red->ordered && g->spread > 1) {
-    feed_ordered(run, red, es, part, src, n);
-  } else if (red->leaf != NULL && leaf_rows(run, n) > 0) {
-    red->leaf(leaf_rows(run, n), run->lanes, src, part, run->row);
-  } else {
-    feed_lanes(run, red, i, es, src, n);
-  }
-}
-
-void mx_reduce_feed(mx_run *run, int slot, const char *src, int64_t n) {
-  const mx_out *out = &run->kernel->outs[slot];
-  const mx_rshape *g = &run->prep->shape;
-  int i = 0, es = (int)mars_dtype_bytes(out->src);
-  char *part[3];
-
-  while (run->slots[i] != slot) i++;
-  switch (g->mode) {
-  case MX_M_SHORT_ROWS:
-    parts_of(run->parts, i, run->cur, 0, part);
-    out->reducer->rows(n / g->r, g->r, src, part);
-    break;
-  case MX_M_SHORT_GROUPS: feed_groups(run, out->reducer, i, es, src, n); break;
-  default: feed_stream(run, out->reducer, i, es, src, n);
-  }
-}
-
-int64_t *mx_reduce_counter(mx_run *run, int slot) {
-  int i = 0;
-
-  if (run->flat == NULL) return NULL;
-  while (run->slots[i] != slot) i++;
-  return (int64_t *)(run->flat + i * FLAT_BYTES);
 }
 
 /* ---- units ---- */
@@ -423,136 +290,6 @@ static void short_unit(mx_run *run, int64_t unit) {
   }
 }
 
-/* Four rows of a strip at once, from point p on, if they stand in memory as they are. */
-static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
-  const char *src[4], *next[4];
-  char *part[3];
-
-  if (run->in[0].copy) return false;
-  for (int r = 0; r < 4; r++)
-    if ((src[r] = mx_window_run(&run->in[0], p + r * run->prep->shape.ki, width)) == NULL) return false;
-  for (int r = 0; r < 4; r++) next[r] = src[r] + (src[1] - src[0]) * 4;
-  for (int i = 0; i < run->n_slots; i++) {
-    parts_of(run->parts, i, run->cur, 0, part);
-    reducer_of(run, i)->cols4(width, src, next, part, run->k == 0);
-  }
-  return true;
-}
-
-/* Rows [row, end) of strip [c0, c0 + width) of one ko. */
-static void feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int64_t c0, int64_t width) {
-  const mx_rshape *g = &run->prep->shape;
-  int64_t ki = g->ki;
-
-  for (run->row = row; run->row < end;) {
-    int64_t p = base + run->row * ki + c0 + run->pos;
-    int64_t n = mx_vm_block_points(run->prep, p, width - run->pos), rows = 1;
-
-    if (run->kernel->rows4 && run->pos == 0 && run->k % 4 == 0 && end - run->row >= 4 && feed_rows4(run, p, width)) {
-      rows = 4;
-    } else {
-      mx_vm_block(run, p, n);
-      run->pos += n;
-      if (run->pos < width) continue;
-      run->pos = 0;
-    }
-    run->row += rows;
-    run->k += rows;
-    if (run->k == MX_LEAF_ROWS) {
-      close_leaf(run);
-      push_leaf(run);
-    }
-  }
-}
-
-/* A whole leaf at once. */
-static void feed_leaf(mx_run *run, int i, int es, const char *src) {
-  const mx_reducer *red = reducer_of(run, i);
-  char *part[3];
-
-  if (red->leaf == NULL || is_flat(run, i)) {
-    feed_stream(run, red, i, es, src, MX_LEAF_ROWS * run->lanes);
-    return;
-  }
-  parts_of(run->parts, i, run->cur, 0, part);
-  red->leaf(MX_LEAF_ROWS, run->lanes, src, part, run->row);
-}
-
-/* Leaves (or, where no slot has a tree, elements) from point p on that stand in memory as they are, at most n points: taken
-   where they stand, many at a time, so that memory is not idle between them. Returns the points taken. */
-static int64_t feed_in_place(mx_run *run, int64_t p, int64_t base, int64_t n) {
-  enum { AT_ONCE = 64 << 10 };
-  const mx_rshape *g = &run->prep->shape;
-  const int64_t leaf = MX_LEAF_ROWS * run->lanes;
-  const mx_window *in = &run->in[0];
-  const char *src;
-  int64_t len, offset, done = 0;
-
-  if (!run->kernel->plain || in->copy || in->stride[0] != in->es) return 0;
-  if (!run->all_flat && (run->k != 0 || run->pos != 0 || !leaf_blocks(g))) return 0;
-  offset = mx_window_offset(in, base + p, &len);
-  n = min64(min64(n, len), AT_ONCE);
-  if (!run->all_flat) n -= n % leaf;
-  src = in->base + offset;
-  run->point = p;
-  if (run->all_flat) {
-    if (n > 0)
-      for (int i = 0; i < run->n_slots; i++) feed_stream(run, reducer_of(run, i), i, in->es, src, n);
-    return n;
-  }
-  for (; run->leaf4 && run->leaves % 4 == 0 && done + 4 * leaf <= n; done += 4 * leaf, src += 4 * leaf * in->es) {
-    for (int i = 0; i < run->n_slots; i++) {
-      char *part[3];
-
-      parts_of(run->parts, i, run->cur, 0, part);
-      reducer_of(run, i)->leaf4(src, part, run->row);
-    }
-    run->point += 4 * leaf;
-    run->row += 4 * MX_LEAF_ROWS;
-    push_leaves(run, 2);
-  }
-  for (; done < n; done += leaf, src += leaf * in->es) {
-    for (int i = 0; i < run->n_slots; i++) feed_leaf(run, i, in->es, src);
-    run->point += leaf;
-    run->row += MX_LEAF_ROWS;
-    run->k = MX_LEAF_ROWS;
-    close_leaf(run);
-    push_leaf(run);
-  }
-  return n;
-}
-
-/* The same where a row is all of spread * ki: blocks may cross rows, but not leaves. Where a leaf is a block, it is
-   taken whole, even if loads must then be gathered at the end of their own rows. */
-static void feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) {
-  const mx_rshape *g = &run->prep->shape;
-  int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);
-
-  for (run->row = row; p < end;) {
-    int64_t n = feed_in_place(run, p, base, end - p);
-
-    if (n > 0) {
-      p += n;
-      continue;
-    }
-    n = end - p;
-    if (!run->all_flat) n = min64(n, (MX_LEAF_ROWS - run->k) * run->lanes - run->pos);
-    if (run->all_flat || !leaf_blocks(g)) n = mx_vm_block_points(run->prep, base + p, n);
-    run->point = p;
-    mx_vm_block(run, base + p, n);
-    p += n;
-    if (run->all_flat) continue;
-    run->pos += n;
-    run->k += run->pos / run->lanes;
-    run->row += run->pos / run->lanes;
-    run->pos %= run->lanes;
-    if (run->k == MX_LEAF_ROWS) {
-      close_leaf(run);
-      push_leaf(run);
-    }
-  }
-}
-
 /* A split is done: it goes to the scratch, and who brings the last one joins them all. */
 static void join_splits(mx_run *run, char *state, int64_t ko, int64_t split, int64_t strip) {
   const mx_rshape *g = &run->prep->shape;
@@ -564,8 +301,8 @@ static void join_splits(mx_run *run, char *state, int64_t ko, int64_t split, int
   for (int i = 0; i < run->n_slots; i++) {
     char *from[3], *to[3];
 
-    parts_of(run->parts, i, state, 0, from);
-    parts_of(run->joined, i, first + (size_t)split * bytes, c0, to);
+    mx_parts_of(run->parts, i, state, 0, from);
+    mx_parts_of(run->joined, i, first + (size_t)split * bytes, c0, to);
     for (int p = 0; p < 3; p++) memcpy(to[p], from[p], (size_t)n * run->parts[3 * i + p].bytes);
   }
   if (atomic_fetch_sub_explicit(missing, 1, memory_order_acq_rel) != 1) return;
@@ -587,9 +324,9 @@ static void stream_unit(mx_run *run, int64_t unit) {
 
     set_up(run, width, mx_reduce_levels(g->split_rows));
     if (g->strips > 1)
-      feed_strip(run, base, row, end, c0, width);
+      mx_reduce_feed_strip(run, base, row, end, c0, width);
     else
-      feed_whole(run, base, row, end);
+      mx_reduce_feed_whole(run, base, row, end);
     state = close_tree(run);
     fold(run, state);
     if (g->splits > 1)
@@ -623,7 +360,7 @@ void mx_combine_prepare(mx_prep *prep) {
   prep->work = (double)call->kept * call->n_partials;
   prep->acc_bytes = (size_t)(mx_reduce_levels((int64_t)call->n_partials * MX_LEAF_ROWS) + 1) *
                         state_bytes(k, &call->slot, 1, g->lanes) +
-                    TEMP_POINTS * 16 + 2 * parts_bytes(1) + FLAT_BYTES + 64;
+                    TEMP_POINTS * 16 + 2 * parts_bytes(1) + MX_FLAT_BYTES + 64;
 }
 
 void mx_combine_unit(mx_run *run, int64_t unit) {
@@ -638,14 +375,14 @@ void mx_combine_unit(mx_run *run, int64_t unit) {
   set_up(run, n, mx_reduce_levels((int64_t)call->n_partials * MX_LEAF_ROWS));
   slot_bytes(out, call->kept, &layout);
   for (int j = 0; j < call->n_partials; j++) {
-    parts_of(run->parts, 0, run->cur, 0, part);
+    mx_parts_of(run->parts, 0, run->cur, 0, part);
     for (int p = 0; p < layout.n_parts; p++) {
       size_t bytes = mars_dtype_bytes(layout.dtype[p]);
 
       memcpy(part[p], call->partials[j] + layout.offset[p] + (size_t)at * bytes, (size_t)n * bytes);
     }
-    push_leaf(run);
+    mx_reduce_push_leaves(run, 0);
   }
-  parts_of(run->parts, 0, close_tree(run), 0, part);
+  mx_parts_of(run->parts, 0, close_tree(run), 0, part);
   emit(run, call->slot, call->out[0].base, part, call->kept, at, n);
 }
