@@ -1,7 +1,7 @@
 /* bar.sync, bar.red, bar.arrive: who waits where, and who never comes. */
 #include <algorithm>
 
-#include "ptx_decode.h"
+#include "ptx_families.h"
 #include "ptx_shared.h"
 
 namespace sg {
@@ -121,6 +121,7 @@ void report_stuck(Cta &cta) {
 void decode_barrier(Decoder &d, Mods &m) {
   size_t at = 0, n = d.operand_count();
 
+  if (m.take("warp")) return decode_warp_sync(d, m);
   m.take("cta");
   m.take("aligned");
   if (m.take("red")) {

@@ -272,7 +272,7 @@ void Decoder::emit(const Op &o) { code->ops.push_back(o); }
 static const std::unordered_map<std::string, const Row *> &rows() {
   static const std::unordered_map<std::string, const Row *> table = [] {
     std::unordered_map<std::string, const Row *> t;
-    for (const Row *family : {kIntRows, kBitRows, kLogicRows, kFloatRows, kHalfRows, kConvertRows, kMoveRows, kMemoryRows,
+    for (const Row *family : {kIntRows, kBitRows, kCompareRows, kFloatRows, kConvertRows, kMoveRows, kMemoryRows,
                               kAtomicRows, kWarpRows, kFlowRows})
       for (const Row *r = family; r->word; r++) t[r->word] = r;
     return t;

@@ -58,6 +58,7 @@ public:
   void address(const Operand &o, Space space); // sets op.a, op.imm, op.is_address_32
   void emit(const Op &o);
   uint32_t add_list(const std::vector<uint32_t> &slots);
+  bool is_own(const Variable *v) const { return locals.count(v) != 0; } // in the function's local memory
   bool is_entry() const { return fn->is_entry; }
   uint64_t local_offset(const Variable *v) const; // in the frame's local memory
   void use_shared(const Variable *v);
@@ -88,7 +89,7 @@ struct Row {
 };
 
 /* Every family's table ends with a row of nulls. */
-extern const Row kIntRows[], kBitRows[], kLogicRows[], kFloatRows[], kHalfRows[], kConvertRows[], kMoveRows[], kMemoryRows[], kAtomicRows[], kWarpRows[], kFlowRows[];
+extern const Row kIntRows[], kBitRows[], kCompareRows[], kFloatRows[], kConvertRows[], kMoveRows[], kMemoryRows[], kAtomicRows[], kWarpRows[], kFlowRows[];
 
 /* cfg: sets Op.join of every branch. */
 void find_joins(Code *code);

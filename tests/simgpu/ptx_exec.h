@@ -5,6 +5,10 @@
  * Immediates are slots of a constant area, special registers slots of the warp, so a handler never asks what an operand is.
  */
 #pragma once
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <cstring>
 #include <memory>
 #include <string>
@@ -49,6 +53,7 @@ struct Op {
   bool may_fault = false;
   bool is_c_negated = false; // predicate source
   bool is_address_32 = false; // the address register is 32 bits wide
+  bool is_local_param = false; // a .param variable of the function, in its local memory
   bool is_strong = false;    // volatile, relaxed, acquire, release, atomic
   uint8_t mode = 0;          // of the family
   uint8_t n = 1;             // elements of a vector
@@ -132,6 +137,7 @@ struct Cta {
   std::vector<Warp> warps;
   std::vector<uint8_t> shared;
   std::vector<Arrival> arrivals;
+  uint64_t ticks = 0; // makes every look at a clock a later one
   std::unique_ptr<SharedShadow> shadow;
 };
 
@@ -211,13 +217,20 @@ template <class F, class D, class A, class B, class C> void ternary_op(Warp &w, 
   lanes(mask, [=](int l) { d[l] = F::f(a[l], b[l], c[l]); });
 }
 
-/* Bits f(lane) of a predicate; lanes that do not take part keep theirs. */
+/* Bits f(lane) of a predicate; lanes that do not take part give 0. */
 template <class F> inline uint32_t lane_bits(uint32_t mask, F f) {
   uint32_t bits = 0;
   if (mask == kFull) {
-    for (int l = 0; l < kLanes; l++) bits |= static_cast<uint32_t>(f(l)) << l;
+    alignas(16) uint8_t bytes[kLanes];
+    for (int l = 0; l < kLanes; l++) bytes[l] = f(l) ? 0xff : 0;
+#ifdef __SSE2__
+    for (int i = 0; i < kLanes; i += 16)
+      bits |= static_cast<uint32_t>(_mm_movemask_epi8(_mm_load_si128(reinterpret_cast<const __m128i *>(bytes + i)))) << i;
+#else
+    for (int l = 0; l < kLanes; l++) bits |= static_cast<uint32_t>(bytes[l] & 1) << l;
+#endif
   } else {
-    each_lane(mask, [&](int l) { bits |= static_cast<uint32_t>(f(l)) << l; });
+    each_lane(mask, [&](int l) { bits |= static_cast<uint32_t>(f(l) ? 1 : 0) << l; });
   }
   return bits;
 }

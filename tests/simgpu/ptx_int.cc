@@ -2,7 +2,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "ptx_decode.h"
+#include "ptx_families.h"
 
 namespace sg {
 namespace {
@@ -265,7 +265,9 @@ template <bool IS_SUB> void decode_addc(Decoder &d, Mods &m) {
   operands2(d, t);
 }
 
-void decode_mad(Decoder &d, Mods &m) {
+} // namespace
+
+void decode_int_mad(Decoder &d, Mods &m) {
   Type t = m.take_type();
   int part = m.take_one_of({"lo", "hi", "wide"});
 
@@ -293,6 +295,8 @@ void decode_mad(Decoder &d, Mods &m) {
   } else d.op.run = part == 0 ? pick3<MadLo>(t) : pick3<MadHi>(t);
   operands3(d, t);
 }
+
+namespace {
 
 void decode_madc(Decoder &d, Mods &m) {
   Type t = m.take_type();
@@ -338,7 +342,7 @@ void decode_dp4a(Decoder &d, Mods &m) {
 } // namespace
 
 const Row kIntRows[] = {
-    {"addc", decode_addc<false>}, {"subc", decode_addc<true>}, {"mad", decode_mad},     {"madc", decode_madc},
+    {"addc", decode_addc<false>}, {"subc", decode_addc<true>}, {"madc", decode_madc},
     {"rem", simple2<Rem>},        {"sad", decode_sad},         {"mul24", decode_mul24}, {"mad24", decode_mad24},
     {"dp4a", decode_dp4a},        {nullptr, nullptr},
 };

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ptx_decode.h"
+#include "ptx_lexer.h"
 
 namespace sg {
 namespace {

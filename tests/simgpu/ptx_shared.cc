@@ -19,6 +19,11 @@ void SharedShadow::barrier(Cta &cta, uint32_t warps) {
   }
 }
 
+void SharedShadow::forget_syncs(Warp &w) {
+  partials.push_back(Partial{++epoch, 1u << w.index});
+  w.syncs.clear();
+}
+
 /* Does a barrier lie between an access at `then` by lanes of a warp and what this lane does now? */
 bool SharedShadow::is_ordered(const Warp &w, int lane, uint32_t then, unsigned warp, uint32_t lanes_then, uint16_t sync) const {
   for (const Partial &p : partials) {

@@ -17,6 +17,7 @@ struct SharedShadow {
 
   void begin_block();
   void barrier(Cta &cta, uint32_t warps);
+  void forget_syncs(Warp &w); // a long list of them becomes one point in time
 
   /* One lane touches [at, at + bytes). `data`: what a write is about to store. \return false after a fault */
   bool touch(Warp &w, const Op &op, int lane, uint64_t at, size_t bytes, Touch kind, const uint8_t *data);

@@ -1,0 +1,14 @@
+# The PTX interpreter of the simulated CUDA platform (simgpu/README.md), and its tests.
+set(dir ${CMAKE_CURRENT_LIST_DIR})
+add_library(simgpu_ptx STATIC
+  ${dir}/memory.cc ${dir}/ptx_lexer.cc ${dir}/ptx_parser.cc ${dir}/ptx_parse_data.cc ${dir}/ptx_parse_body.cc
+  ${dir}/ptx_decode.cc ${dir}/ptx_cfg.cc ${dir}/ptx_module.cc ${dir}/ptx_run.cc ${dir}/ptx_flow.cc ${dir}/ptx_barrier.cc
+  ${dir}/ptx_shared.cc ${dir}/ptx_access.cc ${dir}/ptx_int.cc ${dir}/ptx_bits.cc ${dir}/ptx_float.cc ${dir}/ptx_half.cc
+  ${dir}/ptx_compare.cc ${dir}/ptx_convert.cc ${dir}/ptx_move.cc ${dir}/ptx_memory.cc ${dir}/ptx_atomic.cc
+  ${dir}/ptx_warp.cc ${dir}/ptx_system.cc)
+# Registers are bytes that are read as many types. Products are rounded before they are added unless the PTX says fma, and
+# loops that run under another rounding direction must not be folded. -O3: handlers are loops over lanes.
+target_compile_options(simgpu_ptx PRIVATE -fno-strict-aliasing -ffp-contract=off -fno-trapping-math
+                       $<$<NOT:$<CONFIG:Debug>>:-O3> -fvisibility=hidden)
+set_source_files_properties(${dir}/ptx_float.cc ${dir}/ptx_convert.cc PROPERTIES COMPILE_OPTIONS -frounding-math)
+target_link_libraries(simgpu_ptx PUBLIC Threads::Threads m)
