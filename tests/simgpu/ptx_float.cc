@@ -107,6 +107,30 @@ template <class F, class T> void full3(Warp &w, const Op &op, uint32_t mask) {
   each_lane(mask, [&](int l) { d[l] = finish(F::f(start(a[l], op.mode), start(b[l], op.mode), start(c[l], op.mode)), op.mode); });
 }
 
+/* Without the instruction every fused multiply-add is a call of libm: kernels consist of them. */
+#if defined(__x86_64__) && defined(__GNUC__)
+template <class T> __attribute__((target("avx2,fma"))) void fast_fma(Warp &w, const Op &op, uint32_t mask) {
+  T *d = slot<T>(w, op.d);
+  const T *a = slot<T>(w, op.a), *b = slot<T>(w, op.b), *c = slot<T>(w, op.c);
+  if (mask == kFull) {
+#pragma GCC ivdep
+    for (int l = 0; l < kLanes; l++) {
+      T r = std::fma(a[l], b[l], c[l]);
+      d[l] = r != r ? result(r) : r;
+    }
+  } else {
+    for (uint32_t m = mask; m; m &= m - 1) {
+      int l = __builtin_ctz(m);
+      d[l] = result(std::fma(a[l], b[l], c[l]));
+    }
+  }
+}
+bool has_fma() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#else
+template <class T> void fast_fma(Warp &w, const Op &op, uint32_t mask) { plain3<Fma<T>, T>(w, op, mask); }
+bool has_fma() { return false; }
+#endif
+
 template <class T, bool IS_MAX> void extreme_op(Warp &w, const Op &op, uint32_t mask) {
   T *d = slot<T>(w, op.d);
   const T *a = slot<T>(w, op.a), *b = slot<T>(w, op.b), *c = op.c == kNone ? nullptr : slot<T>(w, op.c);
@@ -220,16 +244,22 @@ void decode_mul(Decoder &d, Mods &m) {
   else decode2<Mul>(d, m, t);
 }
 
+void decode_float_fma(Decoder &d, Mods &m, Type t) {
+  decode3<Fma>(d, m, t);
+  if (!is_plain(d.op) || !has_fma()) return;
+  d.op.run = t == Type::F32 ? fast_fma<float> : fast_fma<double>;
+}
+
 void decode_fma(Decoder &d, Mods &m) {
   Type t = m.take_type();
   if (is_small_float(t)) decode_half_arithmetic(d, m, t);
-  else decode3<Fma>(d, m, t);
+  else decode_float_fma(d, m, t);
 }
 
 void decode_mad_or_int(Decoder &d, Mods &m) { // mad.f32 is fma
   for (const std::string &word : d.in->mods)
     if (word == "f32" || word == "f64") {
-      decode3<Fma>(d, m, m.take_type());
+      decode_float_fma(d, m, m.take_type());
       return;
     }
   decode_int_mad(d, m);
