@@ -13,7 +13,8 @@ target_compile_options(simgpu_ptx PRIVATE -fno-strict-aliasing -ffp-contract=off
 set_source_files_properties(${dir}/ptx_float.cc ${dir}/ptx_convert.cc PROPERTIES COMPILE_OPTIONS -frounding-math)
 target_link_libraries(simgpu_ptx PUBLIC Threads::Threads m)
 
-add_executable(simgpu_ptx_test ${dir}/ptx_test_util.cc ${dir}/ptx_int_test.cc ${dir}/ptx_convert_test.cc
+add_executable(simgpu_ptx_test ${dir}/ptx_test_util.cc ${dir}/ptx_int_test.cc ${dir}/ptx_convert_test.cc ${dir}/ptx_float_test.cc
+               ${dir}/ptx_flow_test.cc ${dir}/ptx_check_test.cc ${dir}/ptx_program_test.cc
                ${dir}/ptx_nvrtc_test.cc)
 target_link_libraries(simgpu_ptx_test PRIVATE simgpu_ptx GTest::gtest GTest::gtest_main ${CMAKE_DL_LIBS})
 add_test(NAME simgpu_ptx_test COMMAND simgpu_ptx_test)

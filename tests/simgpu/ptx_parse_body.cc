@@ -129,7 +129,9 @@ void Parser::instruction() {
     while (!peek().is(';')) {
       in.operands.push_back(operand());
       if (in.operands.size() == 1 && accept('|')) in.dst2 = operand();
-      if (!peek().is(';')) expect(',');
+      if (peek().is(';')) break;
+      expect(',');
+      if (peek().is(';')) fail("an operand is missing");
     }
   }
   expect(';');
