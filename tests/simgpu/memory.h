@@ -3,8 +3,9 @@
  *
  * Layer: tests/simgpu. Device memory is memory of the process: a device pointer is the host address.
  * Threads: every function may be called from any thread.
- * Not owned: the registry holds addresses, the caller owns the memory. It must stay mapped until sg_memory_remove has
- * returned; a kernel that is still using it then is the tested program's error and may be seen as a crash.
+ * Not owned: the registry holds addresses, the caller owns the memory. It must stay mapped until
+ * sg_memory_remove has returned; a kernel that is still using it then is the tested program's error and may
+ * be seen as a crash.
  */
 #pragma once
 #include <stddef.h>
@@ -17,9 +18,10 @@ extern "C" {
 typedef struct sg_memory sg_memory;
 
 typedef enum {
-  SG_MEMORY_DEVICE,  /* cuMemAlloc, pools, module variables: reads of bytes nobody wrote are found here only */
-  SG_MEMORY_PINNED,  /* cuMemHostAlloc: the host writes it unseen, so all of it counts as written; every device may access */
-  SG_MEMORY_MAPPED,  /* cuMemHostRegister: likewise */
+  SG_MEMORY_DEVICE, /* cuMemAlloc, pools, module variables: reads of bytes nobody wrote are found here only */
+  SG_MEMORY_PINNED, /* cuMemHostAlloc: the host writes it unseen, so all of it counts as written; every device
+                       may access */
+  SG_MEMORY_MAPPED, /* cuMemHostRegister: likewise */
   SG_MEMORY_MANAGED, /* cuMemAllocManaged: likewise */
   SG_MEMORY_CONST    /* a module's .const variables: kernels may not write them */
 } sg_memory_kind;
@@ -29,8 +31,8 @@ typedef enum {
   SG_MEMORY_OUT_OF_BOUNDS, /* in no live allocation, or past its end */
   SG_MEMORY_FREED,         /* the same, and the address was in one that is gone */
   SG_MEMORY_MISALIGNED,
-  SG_MEMORY_UNWRITTEN,     /* a read of bytes that nobody wrote */
-  SG_MEMORY_NO_PEER,       /* memory of another device, to which access was not enabled */
+  SG_MEMORY_UNWRITTEN, /* a read of bytes that nobody wrote */
+  SG_MEMORY_NO_PEER,   /* memory of another device, to which access was not enabled */
   SG_MEMORY_READ_ONLY
 } sg_memory_fault;
 
@@ -46,9 +48,11 @@ typedef struct {
 sg_memory *sg_memory_create(int devices);
 void sg_memory_destroy(sg_memory *mem); /* NULL is fine */
 
-/* Register a range. \return 0; -1 when it is empty, overlaps a live one, or memory is short. Nobody has written it. */
+/* Register a range. \return 0; -1 when it is empty, overlaps a live one, or memory is short. Nobody has
+ * written it. */
 int sg_memory_add(sg_memory *mem, const void *base, size_t bytes, int device, sg_memory_kind kind);
-/* Forget the range that begins at base. \return 0; -1 when none does. Its address is remembered for messages. */
+/* Forget the range that begins at base. \return 0; -1 when none does. Its address is remembered for messages.
+ */
 int sg_memory_remove(sg_memory *mem, const void *base);
 
 /* The live range that holds all of [addr, addr + bytes). \return 1 and *info (may be NULL), or 0. */
@@ -67,13 +71,14 @@ void sg_memory_mark_unwritten(sg_memory *mem, uint64_t addr, size_t bytes);
 int sg_memory_is_written(sg_memory *mem, uint64_t addr, size_t bytes);
 
 /*
- * May `device` (-1: the host, which needs no peer access) access [addr, addr + bytes) at this alignment (a power of two)?
- * The write check does not mark. On a fault `why` (may be NULL) says what is wrong with which allocation.
+ * May `device` (-1: the host, which needs no peer access) access [addr, addr + bytes) at this alignment (a
+ * power of two)? The write check does not mark. On a fault `why` (may be NULL) says what is wrong with which
+ * allocation.
  */
-sg_memory_fault sg_memory_check_read(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device, char *why,
-                                     size_t size);
-sg_memory_fault sg_memory_check_write(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device, char *why,
-                                      size_t size);
+sg_memory_fault sg_memory_check_read(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device,
+                                     char *why, size_t size);
+sg_memory_fault sg_memory_check_write(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device,
+                                      char *why, size_t size);
 
 #ifdef __cplusplus
 }

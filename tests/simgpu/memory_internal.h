@@ -1,5 +1,6 @@
 /*
- * The registry's records, for the interpreter: a launch keeps the allocations it met, so that most accesses need no lock.
+ * The registry's records, for the interpreter: a launch keeps the allocations it met, so that most accesses
+ * need no lock.
  */
 #pragma once
 #include <atomic>
@@ -36,14 +37,19 @@ private:
 struct Allocation {
   sg_memory_info info;
   uint64_t end;
-  std::atomic<bool> is_live{true}; // a launch may hold the record of one that was freed meanwhile
+  std::atomic<bool> is_live{true};  // a launch may hold the record of one that was freed meanwhile
   std::unique_ptr<ByteMap> written; // none: all of it counts as written
 
   Allocation(const sg_memory_info &i) : info(i), end(i.base + i.bytes) {}
-  bool holds(uint64_t addr, size_t bytes) const { return addr >= info.base && addr <= end && bytes <= end - addr; }
-  bool is_written(uint64_t addr, size_t bytes) const { return !written || written->all(addr - info.base, bytes); }
+  bool holds(uint64_t addr, size_t bytes) const {
+    return addr >= info.base && addr <= end && bytes <= end - addr;
+  }
+  bool is_written(uint64_t addr, size_t bytes) const {
+    return !written || written->all(addr - info.base, bytes);
+  }
   void mark(uint64_t addr, size_t bytes) {
-    if (written) written->set(addr - info.base, bytes);
+    if (written)
+      written->set(addr - info.base, bytes);
   }
   std::string text() const;
 };
@@ -51,7 +57,8 @@ struct Allocation {
 } // namespace sg
 
 struct sg_memory {
-  explicit sg_memory(int devices) : peers(static_cast<size_t>(devices) * static_cast<size_t>(devices)), device_count(devices) {}
+  explicit sg_memory(int devices)
+      : peers(static_cast<size_t>(devices) * static_cast<size_t>(devices)), device_count(devices) {}
 
   std::shared_ptr<sg::Allocation> lookup(uint64_t addr);
   bool may_access(int device, const sg::Allocation &a) const;

@@ -20,7 +20,8 @@ public:
     order();
     dominate();
     for (Op &op : code.ops) {
-      if (op.flow != Flow::BRANCH && op.flow != Flow::TABLE) continue;
+      if (op.flow != Flow::BRANCH && op.flow != Flow::TABLE)
+        continue;
       size_t block = block_of[static_cast<size_t>(&op - code.ops.data())];
       size_t join = idom[block];
       op.join = join == kUnset || join == exit_block ? kNone : static_cast<uint32_t>(starts[join]);
@@ -38,7 +39,8 @@ private:
   std::vector<size_t> idom;
 
   static bool ends_block(const Op &op) {
-    return op.flow == Flow::BRANCH || op.flow == Flow::TABLE || op.flow == Flow::RET || op.flow == Flow::EXIT || op.flow == Flow::TRAP;
+    return op.flow == Flow::BRANCH || op.flow == Flow::TABLE || op.flow == Flow::RET ||
+           op.flow == Flow::EXIT || op.flow == Flow::TRAP;
   }
 
   void find_blocks() {
@@ -46,13 +48,17 @@ private:
     is_start[0] = true;
     for (size_t i = 0; i < code.ops.size(); i++) {
       const Op &op = code.ops[i];
-      if (op.flow == Flow::BRANCH) is_start[op.target] = true;
+      if (op.flow == Flow::BRANCH)
+        is_start[op.target] = true;
       if (op.flow == Flow::TABLE)
-        for (uint32_t t : code.tables[op.target]) is_start[t] = true;
-      if (ends_block(op)) is_start[i + 1] = true;
+        for (uint32_t t : code.tables[op.target])
+          is_start[t] = true;
+      if (ends_block(op))
+        is_start[i + 1] = true;
     }
     for (size_t i = 0; i < code.ops.size(); i++) {
-      if (is_start[i]) starts.push_back(i);
+      if (is_start[i])
+        starts.push_back(i);
       block_of.push_back(starts.size() - 1);
     }
     exit_block = starts.size();
@@ -70,11 +76,15 @@ private:
       size_t last = (b + 1 < exit_block ? starts[b + 1] : code.ops.size()) - 1;
       const Op &op = code.ops[last];
       bool falls = !ends_block(op) || op.guard != kNone;
-      if (op.flow == Flow::BRANCH) edge(b, block_of[op.target]);
+      if (op.flow == Flow::BRANCH)
+        edge(b, block_of[op.target]);
       else if (op.flow == Flow::TABLE)
-        for (uint32_t t : code.tables[op.target]) edge(b, block_of[t]);
-      else if (ends_block(op)) edge(b, exit_block);
-      if (falls) edge(b, b + 1);
+        for (uint32_t t : code.tables[op.target])
+          edge(b, block_of[t]);
+      else if (ends_block(op))
+        edge(b, exit_block);
+      if (falls)
+        edge(b, b + 1);
     }
   }
 
@@ -101,8 +111,10 @@ private:
 
   size_t intersect(size_t a, size_t b) const {
     while (a != b) {
-      while (number[a] < number[b]) a = idom[a];
-      while (number[b] < number[a]) b = idom[b];
+      while (number[a] < number[b])
+        a = idom[a];
+      while (number[b] < number[a])
+        b = idom[b];
     }
     return a;
   }
@@ -115,10 +127,12 @@ private:
       is_changed = false;
       for (size_t i = postorder.size(); i-- > 0;) {
         size_t b = postorder[i];
-        if (b == exit_block) continue;
+        if (b == exit_block)
+          continue;
         size_t best = kUnset;
         for (size_t n : next[b]) {
-          if (number[n] == kUnset || idom[n] == kUnset) continue;
+          if (number[n] == kUnset || idom[n] == kUnset)
+            continue;
           best = best == kUnset ? n : intersect(best, n);
         }
         if (best != idom[b]) {
@@ -132,6 +146,8 @@ private:
 
 } // namespace
 
-void find_joins(Code *code) { Graph(code).run(); }
+void find_joins(Code *code) {
+  Graph(code).run();
+}
 
 } // namespace sg

@@ -4,11 +4,13 @@
 
 namespace sg {
 
-/* ---- modifiers --------------------------------------------------------------------------------------------------- */
+/* ---- modifiers
+ * --------------------------------------------------------------------------------------------------- */
 
 bool Mods::take(const char *word) {
   auto it = std::find(left.begin(), left.end(), word);
-  if (it == left.end()) return false;
+  if (it == left.end())
+    return false;
   left.erase(it);
   return true;
 }
@@ -16,7 +18,8 @@ bool Mods::take(const char *word) {
 int Mods::take_one_of(std::initializer_list<const char *> words) {
   int i = 0;
   for (const char *word : words) {
-    if (take(word)) return i;
+    if (take(word))
+      return i;
     i++;
   }
   return -1;
@@ -25,7 +28,8 @@ int Mods::take_one_of(std::initializer_list<const char *> words) {
 Type Mods::take_type() {
   for (size_t i = 0; i < left.size(); i++) {
     Type t = type_of_name(left[i]);
-    if (t == Type::NONE) continue;
+    if (t == Type::NONE)
+      continue;
     left.erase(left.begin() + static_cast<std::ptrdiff_t>(i));
     return t;
   }
@@ -33,12 +37,14 @@ Type Mods::take_type() {
 }
 
 Round Mods::take_round(Round otherwise) {
-  static const Round rounds[] = {Round::RN, Round::RZ, Round::RM, Round::RP, Round::RNI, Round::RZI, Round::RMI, Round::RPI, Round::RNA};
+  static const Round rounds[] = {Round::RN,  Round::RZ,  Round::RM,  Round::RP, Round::RNI,
+                                 Round::RZI, Round::RMI, Round::RPI, Round::RNA};
   int i = take_one_of({"rn", "rz", "rm", "rp", "rni", "rzi", "rmi", "rpi", "rna"});
   return i < 0 ? otherwise : rounds[i];
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------ */
+/* ---- frames
+ * ------------------------------------------------------------------------------------------------------ */
 
 Decoder::Decoder(LoadedModule *m, Code *c, const Function *f) : module(m), code(c), fn(f) {
   code->fn = f;
@@ -58,40 +64,51 @@ void Decoder::lay_out_frame() {
     at += v.bytes;
   };
   for (const Variable &v : fn->locals)
-    if (v.space == Space::LOCAL) place_local(v);
+    if (v.space == Space::LOCAL)
+      place_local(v);
   code->visible_local_bytes = at;
   for (const Variable &v : fn->locals)
-    if (v.space == Space::PARAM) place_local(v);
+    if (v.space == Space::PARAM)
+      place_local(v);
   if (!fn->is_entry) {
-    for (const Variable &v : fn->params) place_local(v), code->param_offsets.push_back(locals[&v]);
-    for (const Variable &v : fn->results) place_local(v), code->result_offsets.push_back(locals[&v]);
+    for (const Variable &v : fn->params)
+      place_local(v), code->param_offsets.push_back(locals[&v]);
+    for (const Variable &v : fn->results)
+      place_local(v), code->result_offsets.push_back(locals[&v]);
   }
   code->local_bytes = (at + 15) / 16 * 16;
 }
 
 uint64_t Decoder::local_offset(const Variable *v) const {
   auto it = locals.find(v);
-  if (it == locals.end()) throw Unknown{v->name + " is not of this function"};
+  if (it == locals.end())
+    throw Unknown{v->name + " is not of this function"};
   return it->second;
 }
 
 void Decoder::use_shared(const Variable *v) {
-  if (std::find(code->shared.begin(), code->shared.end(), v) == code->shared.end()) code->shared.push_back(v);
+  if (std::find(code->shared.begin(), code->shared.end(), v) == code->shared.end())
+    code->shared.push_back(v);
 }
 
-/* ---- slots ------------------------------------------------------------------------------------------------------- */
+/* ---- slots
+ * ------------------------------------------------------------------------------------------------------- */
 
 uint32_t Decoder::constant(uint64_t bits, size_t bytes) {
   int width = bytes == 2 ? 0 : bytes == 4 ? 1 : bytes == 8 ? 2 : 3; // 3: a predicate
-  if (width == 3) bytes = 4;
-  if (bytes < 8) bits &= (1ull << (bytes * 8)) - 1;
+  if (width == 3)
+    bytes = 4;
+  if (bytes < 8)
+    bits &= (1ull << (bytes * 8)) - 1;
   auto found = constant_slots[width].find(bits);
-  if (found != constant_slots[width].end()) return found->second;
+  if (found != constant_slots[width].end())
+    return found->second;
   uint32_t at = static_cast<uint32_t>(code->constants.size() * sizeof(Block64));
   size_t total = width == 3 ? 4 : bytes * kLanes;
   code->constants.resize(code->constants.size() + (total + 63) / 64);
   uint8_t *p = code->constants[at / 64].bytes;
-  for (size_t i = 0; i < total; i += bytes) memcpy(p + i, &bits, bytes);
+  for (size_t i = 0; i < total; i += bytes)
+    memcpy(p + i, &bits, bytes);
   return constant_slots[width][bits] = at | BASE_CONSTANT;
 }
 
@@ -111,16 +128,21 @@ size_t Decoder::register_bytes(const Operand &o) const {
 }
 
 uint32_t Decoder::destination(const Operand &o, Type type) {
-  if (o.kind == Operand::SINK) return type == Type::PRED ? temporary(4) : temporary(std::max<size_t>(type_bytes(type), 2));
-  if (o.kind != Operand::REG) throw Unknown{"a destination that is no register"};
-  if (slot_bytes(register_type(o)) != slot_bytes(type)) throw Unknown{"width of register " + o.name};
+  if (o.kind == Operand::SINK)
+    return type == Type::PRED ? temporary(4) : temporary(std::max<size_t>(type_bytes(type), 2));
+  if (o.kind != Operand::REG)
+    throw Unknown{"a destination that is no register"};
+  if (slot_bytes(register_type(o)) != slot_bytes(type))
+    throw Unknown{"width of register " + o.name};
   return reg_slots[static_cast<size_t>(o.reg)];
 }
 
 uint32_t Decoder::predicate_source(const Operand &o, bool *is_negated) {
   *is_negated = o.is_negated;
-  if (o.kind == Operand::INT) return constant(o.bits ? kFull : 0, 0);
-  if (register_type(o) != Type::PRED) throw Unknown{"a predicate is wanted"};
+  if (o.kind == Operand::INT)
+    return constant(o.bits ? kFull : 0, 0);
+  if (register_type(o) != Type::PRED)
+    throw Unknown{"a predicate is wanted"};
   return reg_slots[static_cast<size_t>(o.reg)];
 }
 
@@ -133,35 +155,46 @@ uint32_t Decoder::immediate(const Operand &o, Type type) {
       double value = static_cast<double>(static_cast<int64_t>(o.bits));
       float single = static_cast<float>(value);
       bits = 0;
-      if (type == Type::F32) memcpy(&bits, &single, 4);
-      else memcpy(&bits, &value, 8);
+      if (type == Type::F32)
+        memcpy(&bits, &single, 4);
+      else
+        memcpy(&bits, &value, 8);
     }
     return constant(bits, bytes);
   }
   bool is_wide = bytes == 8;
-  if (bytes == 2) throw Unknown{"a 16-bit float constant"};
-  if (o.is_f32_bits && !is_wide) return constant(bits, bytes);
-  if (o.is_f32_bits && !is_float(type)) return constant(bits, bytes);
+  if (bytes == 2)
+    throw Unknown{"a 16-bit float constant"};
+  if (o.is_f32_bits && !is_wide)
+    return constant(bits, bytes);
+  if (o.is_f32_bits && !is_float(type))
+    return constant(bits, bytes);
   bits = 0;
   float single = static_cast<float>(o.value);
-  if (is_wide) memcpy(&bits, &o.value, 8);
-  else memcpy(&bits, &single, 4);
+  if (is_wide)
+    memcpy(&bits, &o.value, 8);
+  else
+    memcpy(&bits, &single, 4);
   return constant(bits, bytes);
 }
 
 uint32_t Decoder::source(const Operand &o, Type type) {
   size_t bytes = std::max<size_t>(type_bytes(type), 2);
 
-  if (o.is_negated) throw Unknown{"negated operand"};
+  if (o.is_negated)
+    throw Unknown{"negated operand"};
   switch (o.kind) {
   case Operand::REG:
-    if (slot_bytes(register_type(o)) != slot_bytes(type)) throw Unknown{"width of register " + o.name};
+    if (slot_bytes(register_type(o)) != slot_bytes(type))
+      throw Unknown{"width of register " + o.name};
     return reg_slots[static_cast<size_t>(o.reg)];
   case Operand::INT:
-  case Operand::FLOAT: return immediate(o, type);
+  case Operand::FLOAT:
+    return immediate(o, type);
   case Operand::SPECIAL: {
     uint32_t s = special(o.name);
-    if (bytes == 4) return s;
+    if (bytes == 4)
+      return s;
     Op move; // %tid.x as 16 or 64 bits
     move.in = in;
     move.a = s;
@@ -176,26 +209,32 @@ uint32_t Decoder::source(const Operand &o, Type type) {
   }
   case Operand::SYMBOL:
   case Operand::FUNCTION:
-  case Operand::LABEL: return symbol(o, bytes);
-  default: throw Unknown{"operand"};
+  case Operand::LABEL:
+    return symbol(o, bytes);
+  default:
+    throw Unknown{"operand"};
   }
 }
 
 uint32_t Decoder::wide_source(const Operand &o, Type type) {
-  if (o.kind != Operand::REG) return source(o, type);
+  if (o.kind != Operand::REG)
+    return source(o, type);
   Type t = register_type(o);
-  if (t == Type::PRED || type_bytes(t) < type_bytes(type)) throw Unknown{"width of register " + o.name};
+  if (t == Type::PRED || type_bytes(t) < type_bytes(type))
+    throw Unknown{"width of register " + o.name};
   return reg_slots[static_cast<size_t>(o.reg)];
 }
 
 uint32_t Decoder::special(const std::string &name) {
-  static const char *const lane_names[] = {"%tid.x", "%tid.y", "%tid.z", "%laneid", "%lanemask_eq", "%lanemask_le",
-                                           "%lanemask_lt", "%lanemask_ge", "%lanemask_gt", "%ntid.x", "%ntid.y", "%ntid.z",
-                                           "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z",
-                                           "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%dynamic_smem_size",
-                                           "%total_smem_size", "%aggr_smem_size"};
+  static const char *const lane_names[] = {
+      "%tid.x",           "%tid.y",         "%tid.z",       "%laneid",   "%lanemask_eq", "%lanemask_le",
+      "%lanemask_lt",     "%lanemask_ge",   "%lanemask_gt", "%ntid.x",   "%ntid.y",      "%ntid.z",
+      "%ctaid.x",         "%ctaid.y",       "%ctaid.z",     "%nctaid.x", "%nctaid.y",    "%nctaid.z",
+      "%warpid",          "%nwarpid",       "%smid",        "%nsmid",    "%gridid",      "%dynamic_smem_size",
+      "%total_smem_size", "%aggr_smem_size"};
   for (uint32_t i = 0; i < sizeof lane_names / sizeof *lane_names; i++)
-    if (name == lane_names[i]) return BASE_SPECIAL | i * 128;
+    if (name == lane_names[i])
+      return BASE_SPECIAL | i * 128;
   throw Unknown{"special register " + name};
 }
 
@@ -206,10 +245,12 @@ uint32_t Decoder::symbol(const Operand &o, size_t bytes) {
     uint64_t at = v->addr + static_cast<uint64_t>(o.offset);
     if (v->space == Space::SHARED) {
       use_shared(v);
-      if (v->is_unsized) at = module->dynamic_base + static_cast<uint64_t>(o.offset);
+      if (v->is_unsized)
+        at = module->dynamic_base + static_cast<uint64_t>(o.offset);
     }
     bool is_local = v->space == Space::LOCAL || (v->space == Space::PARAM && locals.count(v));
-    if (!is_local) return constant(at, bytes);
+    if (!is_local)
+      return constant(at, bytes);
     Op move; // depends on the depth of calls
     move.in = in;
     move.d = temporary(bytes);
@@ -225,21 +266,25 @@ uint32_t Decoder::symbol(const Operand &o, size_t bytes) {
     return move.d;
   }
   auto it = module->ast.function_names.find(o.name);
-  if (it == module->ast.function_names.end()) throw Unknown{"name " + o.name};
+  if (it == module->ast.function_names.end())
+    throw Unknown{"name " + o.name};
   uint64_t index = 0;
   for (const Function &f : module->ast.functions) {
-    if (&f == it->second) break;
+    if (&f == it->second)
+      break;
     index++;
   }
   return constant(kCodeWindow | index << 4, bytes);
 }
 
 void Decoder::address(const Operand &o, Space space) {
-  if (o.kind != Operand::ADDR || !o.elems.empty()) throw Unknown{"an address is wanted"};
+  if (o.kind != Operand::ADDR || !o.elems.empty())
+    throw Unknown{"an address is wanted"};
   op.imm = o.offset;
   if (o.reg >= 0) {
     Type t = fn->regs[static_cast<size_t>(o.reg)];
-    if (type_bytes(t) != 4 && type_bytes(t) != 8) throw Unknown{"width of the address"};
+    if (type_bytes(t) != 4 && type_bytes(t) != 8)
+      throw Unknown{"width of the address"};
     op.is_address_32 = type_bytes(t) == 4;
     op.a = reg_slots[static_cast<size_t>(o.reg)];
     return;
@@ -254,8 +299,10 @@ void Decoder::address(const Operand &o, Space space) {
   base.offset = 0;
   op.a = symbol(base, 8);
   if (space == Space::GENERIC) { // a variable's name in a generic access: its generic address
-    if (o.var->space == Space::SHARED) op.imm += static_cast<int64_t>(kSharedWindow);
-    if (o.var->space == Space::LOCAL) op.imm += static_cast<int64_t>(kLocalWindow);
+    if (o.var->space == Space::SHARED)
+      op.imm += static_cast<int64_t>(kSharedWindow);
+    if (o.var->space == Space::LOCAL)
+      op.imm += static_cast<int64_t>(kLocalWindow);
   }
 }
 
@@ -265,16 +312,20 @@ uint32_t Decoder::add_list(const std::vector<uint32_t> &slots) {
   return first;
 }
 
-void Decoder::emit(const Op &o) { code->ops.push_back(o); }
+void Decoder::emit(const Op &o) {
+  code->ops.push_back(o);
+}
 
-/* ---- instructions ------------------------------------------------------------------------------------------------ */
+/* ---- instructions
+ * ------------------------------------------------------------------------------------------------ */
 
 static const std::unordered_map<std::string, const Row *> &rows() {
   static const std::unordered_map<std::string, const Row *> table = [] {
     std::unordered_map<std::string, const Row *> t;
-    for (const Row *family : {kIntRows, kBitRows, kCompareRows, kFloatRows, kConvertRows, kMoveRows, kMemoryRows,
-                              kAtomicRows, kWarpRows, kFlowRows})
-      for (const Row *r = family; r->word; r++) t[r->word] = r;
+    for (const Row *family : {kIntRows, kBitRows, kCompareRows, kFloatRows, kConvertRows, kMoveRows,
+                              kMemoryRows, kAtomicRows, kWarpRows, kFlowRows})
+      for (const Row *r = family; r->word; r++)
+        t[r->word] = r;
     return t;
   }();
   return table;
@@ -293,7 +344,8 @@ void Decoder::decode_one(const Instr &instr) {
   }
   size_t first = code->ops.size();
   try {
-    if (row == rows().end()) throw Unknown{""};
+    if (row == rows().end())
+      throw Unknown{""};
     row->second->decode(*this, mods);
     mods.done();
   } catch (const Unknown &u) {
@@ -301,8 +353,8 @@ void Decoder::decode_one(const Instr &instr) {
     op.run = nullptr;
     op.flow = Flow::TRAP;
     if (code->unknown.empty())
-      code->unknown = "line " + std::to_string(instr.line) + ": instruction " + instr.text() + " is not implemented" +
-                      (u.why.empty() ? "" : " (" + u.why + ")");
+      code->unknown = "line " + std::to_string(instr.line) + ": instruction " + instr.text() +
+                      " is not implemented" + (u.why.empty() ? "" : " (" + u.why + ")");
   }
   emit(op);
 }
@@ -325,7 +377,8 @@ void Decoder::branch() {
   const Operand &o = in->operands[0];
   auto label = fn->labels.find(o.name);
 
-  if (o.kind != Operand::LABEL || label == fn->labels.end()) throw Unknown{"label " + o.name};
+  if (o.kind != Operand::LABEL || label == fn->labels.end())
+    throw Unknown{"label " + o.name};
   op.flow = Flow::BRANCH;
   op.target = static_cast<uint32_t>(label->second); // an instruction; patch_targets makes it an op
 }
@@ -335,10 +388,12 @@ void Decoder::branch_table() {
   auto table = fn->tables.find(o.name);
   std::vector<uint32_t> targets;
 
-  if (table == fn->tables.end()) throw Unknown{"branch table " + o.name};
+  if (table == fn->tables.end())
+    throw Unknown{"branch table " + o.name};
   for (const std::string &name : table->second) {
     auto label = fn->labels.find(name);
-    if (label == fn->labels.end()) throw Unknown{"label " + name};
+    if (label == fn->labels.end())
+      throw Unknown{"label " + name};
     targets.push_back(static_cast<uint32_t>(label->second));
   }
   op.flow = Flow::TABLE;
@@ -348,9 +403,11 @@ void Decoder::branch_table() {
 
 void Decoder::patch_targets() {
   for (Op &o : code->ops)
-    if (o.flow == Flow::BRANCH) o.target = op_of_instr[o.target];
+    if (o.flow == Flow::BRANCH)
+      o.target = op_of_instr[o.target];
   for (std::vector<uint32_t> &table : code->tables)
-    for (uint32_t &t : table) t = op_of_instr[t];
+    for (uint32_t &t : table)
+      t = op_of_instr[t];
 }
 
 void Decoder::call() {
@@ -363,13 +420,17 @@ void Decoder::call() {
     code->has_indirect_call = true;
   } else if (it != module->ast.function_names.end()) {
     c.name = target.name;
-    if (it->second->is_defined) c.callee = module->code_of.at(it->second);
-    else if (c.name != "vprintf" && c.name != "__assertfail") throw Unknown{"function " + c.name + " is declared only"};
+    if (it->second->is_defined)
+      c.callee = module->code_of.at(it->second);
+    else if (c.name != "vprintf" && c.name != "__assertfail")
+      throw Unknown{"function " + c.name + " is declared only"};
   } else {
     throw Unknown{"function " + target.name};
   }
-  for (const Variable *v : in->call_params) c.params.emplace_back(local_offset(v), v->bytes);
-  for (const Variable *v : in->call_results) c.results.emplace_back(local_offset(v), v->bytes);
+  for (const Variable *v : in->call_params)
+    c.params.emplace_back(local_offset(v), v->bytes);
+  for (const Variable *v : in->call_results)
+    c.results.emplace_back(local_offset(v), v->bytes);
   op.flow = Flow::CALL;
   op.target = static_cast<uint32_t>(code->calls.size());
   code->calls.push_back(c);

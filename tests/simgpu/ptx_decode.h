@@ -1,6 +1,6 @@
 /*
- * From words to handlers: each family has a table of rows (word, decoding function); a decoding function looks at the
- * modifiers, sets Op.run and the slots, and throws Unknown for what it does not implement.
+ * From words to handlers: each family has a table of rows (word, decoding function); a decoding function
+ * looks at the modifiers, sets Op.run and the slots, and throws Unknown for what it does not implement.
  */
 #pragma once
 #include <initializer_list>
@@ -25,7 +25,8 @@ public:
   Type take_type();                                           // the first; throws if there is none
   Round take_round(Round otherwise);
   void done() const { // throws if there are some left
-    if (!left.empty()) throw Unknown{"modifier ." + left[0]};
+    if (!left.empty())
+      throw Unknown{"modifier ." + left[0]};
   }
 
 private:
@@ -43,7 +44,8 @@ public:
   size_t operand_count() const { return in->operands.size(); }
   void need(size_t n) const { need(n, n); }
   void need(size_t least, size_t most) const {
-    if (operand_count() < least || operand_count() > most) throw Unknown{"number of operands"};
+    if (operand_count() < least || operand_count() > most)
+      throw Unknown{"number of operands"};
   }
   uint32_t dst(size_t i, Type type) { return destination(in->operands[i], type); }
   uint32_t src(size_t i, Type type) { return source(in->operands[i], type); }
@@ -62,7 +64,7 @@ public:
   bool is_entry() const { return fn->is_entry; }
   uint64_t local_offset(const Variable *v) const; // in the frame's local memory
   void use_shared(const Variable *v);
-  void call();   // ptx_decode_flow.cc
+  void call(); // ptx_decode_flow.cc
   void branch();
   void branch_table();
 
@@ -89,12 +91,15 @@ struct Row {
 };
 
 /* Every family's table ends with a row of nulls. */
-extern const Row kIntRows[], kBitRows[], kCompareRows[], kFloatRows[], kConvertRows[], kMoveRows[], kMemoryRows[], kAtomicRows[], kWarpRows[], kFlowRows[];
+extern const Row kIntRows[], kBitRows[], kCompareRows[], kFloatRows[], kConvertRows[], kMoveRows[],
+    kMemoryRows[], kAtomicRows[], kWarpRows[], kFlowRows[];
 
 /* cfg: sets Op.join of every branch. */
 void find_joins(Code *code);
 
-inline size_t slot_bytes(Type t) { return t == Type::PRED ? 4 : std::max<size_t>(type_bytes(t), 2) * kLanes; }
+inline size_t slot_bytes(Type t) {
+  return t == Type::PRED ? 4 : std::max<size_t>(type_bytes(t), 2) * kLanes;
+}
 
 } // namespace sg
 

@@ -1,8 +1,9 @@
 /*
  * What runs: decoded operations, warps, blocks, launches.
  *
- * A register is an array of 32 lanes (predicates: one bit a lane). An operand is a slot: which base, and an offset from it.
- * Immediates are slots of a constant area, special registers slots of the warp, so a handler never asks what an operand is.
+ * A register is an array of 32 lanes (predicates: one bit a lane). An operand is a slot: which base, and an
+ * offset from it. Immediates are slots of a constant area, special registers slots of the warp, so a handler
+ * never asks what an operand is.
  */
 #pragma once
 #ifdef __SSE2__
@@ -26,8 +27,10 @@ constexpr uint32_t kNone = 0xffffffffu; // no slot, no instruction
 
 enum SlotBase : uint32_t { BASE_FRAME = 0u, BASE_CONSTANT = 1u << 30, BASE_SPECIAL = 2u << 30 };
 
-/* Generic addresses: global memory is itself (host addresses); the other spaces are windows by the top byte. */
-constexpr uint64_t kSharedWindow = 1ull << 56, kLocalWindow = 2ull << 56, kParamWindow = 3ull << 56, kCodeWindow = 4ull << 56;
+/* Generic addresses: global memory is itself (host addresses); the other spaces are windows by the top byte.
+ */
+constexpr uint64_t kSharedWindow = 1ull << 56, kLocalWindow = 2ull << 56, kParamWindow = 3ull << 56,
+                   kCodeWindow = 4ull << 56;
 constexpr uint64_t kWindowMask = 0xffull << 56;
 
 enum class Round : uint8_t { RN, RZ, RM, RP, RNI, RZI, RMI, RPI, RNA };
@@ -43,7 +46,7 @@ struct Op {
   Handler run = nullptr;
   uint32_t d = kNone, d2 = kNone, a = kNone, b = kNone, c = kNone, e = kNone; // slots
   uint32_t guard = kNone;
-  uint32_t target = 0; // BRANCH: op index; TABLE: index in Code::tables; CALL: in Code::calls
+  uint32_t target = 0;   // BRANCH: op index; TABLE: index in Code::tables; CALL: in Code::calls
   uint32_t join = kNone; // where the paths of a branch meet again; kNone: only at the end of the function
   int64_t imm = 0;
   Flow flow = Flow::NEXT;
@@ -51,14 +54,14 @@ struct Op {
   Round round = Round::RN;
   bool is_guard_negated = false;
   bool may_fault = false;
-  bool is_c_negated = false; // predicate source
-  bool is_address_32 = false; // the address register is 32 bits wide
+  bool is_c_negated = false;   // predicate source
+  bool is_address_32 = false;  // the address register is 32 bits wide
   bool is_local_param = false; // a .param variable of the function, in its local memory
-  bool is_strong = false;    // volatile, relaxed, acquire, release, atomic
-  uint8_t mode = 0;          // of the family
-  uint8_t n = 1;             // elements of a vector
-  uint16_t bytes = 0;        // of one element
-  uint32_t list = 0;         // first of n slots in Code::lists
+  bool is_strong = false;      // volatile, relaxed, acquire, release, atomic
+  uint8_t mode = 0;            // of the family
+  uint8_t n = 1;               // elements of a vector
+  uint16_t bytes = 0;          // of one element
+  uint32_t list = 0;           // first of n slots in Code::lists
   const Instr *in = nullptr;
 };
 
@@ -82,11 +85,12 @@ struct Code {
   std::vector<Call> calls;
   std::vector<const Variable *> shared; // used here
   size_t frame_bytes = 0;
-  size_t local_bytes = 0;  // .local and .param variables of the body; a device function's parameters and results, too
-  size_t visible_local_bytes = 0; // .local only
+  size_t local_bytes =
+      0; // .local and .param variables of the body; a device function's parameters and results, too
+  size_t visible_local_bytes = 0;                      // .local only
   std::vector<uint64_t> param_offsets, result_offsets; // of a device function, in its local memory
   bool has_indirect_call = false;
-  std::string unknown;     // the first instruction that is not implemented
+  std::string unknown; // the first instruction that is not implemented
 };
 
 /* Where the lanes of a mask are, and where they wait for the others. */
@@ -115,9 +119,9 @@ struct Warp {
   std::vector<Frame> frames;
   std::vector<std::vector<Block64>> buffers; // registers, by depth of calls
   std::vector<Block64> specials;
-  std::vector<uint8_t> local;    // [lane][local_stride]
-  uint64_t executed = 0;         // warp-instructions in this block
-  std::vector<uint32_t> syncs;   // masks of bar.warp.sync since the last barrier of the block
+  std::vector<uint8_t> local;  // [lane][local_stride]
+  uint64_t executed = 0;       // warp-instructions in this block
+  std::vector<uint32_t> syncs; // masks of bar.warp.sync since the last barrier of the block
 
   uint32_t local_base() const { return frames.back().local_base; }
 };
@@ -160,7 +164,8 @@ struct Launch {
   int device = 0;
   unsigned flags = 0;
   std::vector<uint8_t> params;
-  size_t static_shared = 0, dynamic_base = 0, shared_bytes = 0; // valid: [0, static) and [dynamic_base, shared_bytes)
+  size_t static_shared = 0, dynamic_base = 0,
+         shared_bytes = 0; // valid: [0, static) and [dynamic_base, shared_bytes)
   size_t local_stride = 0;
   int threads = 0; // of a block
   sg_ptx_counts counts = {};
@@ -171,25 +176,33 @@ struct Launch {
   std::string error;
 };
 
-/* ---- lanes ------------------------------------------------------------------------------------------------------- */
+/* ---- lanes
+ * ------------------------------------------------------------------------------------------------------- */
 
 template <class T> inline T *slot(Warp &w, uint32_t s) {
   return reinterpret_cast<T *>(w.bases[s >> 30] + (s & 0x3fffffffu));
 }
 
-inline uint32_t &predicate(Warp &w, uint32_t s) { return *slot<uint32_t>(w, s); }
-
-inline int count_lanes(uint32_t mask) { return mask == kFull ? kLanes : __builtin_popcount(mask); }
-
-template <class F> inline void each_lane(uint32_t mask, F f) {
-  for (uint32_t m = mask; m; m &= m - 1) f(__builtin_ctz(m));
+inline uint32_t &predicate(Warp &w, uint32_t s) {
+  return *slot<uint32_t>(w, s);
 }
 
-/* A handler's body: f(lane) for all lanes of the mask, vectorised where all take part. Lanes do not depend on each other. */
+inline int count_lanes(uint32_t mask) {
+  return mask == kFull ? kLanes : __builtin_popcount(mask);
+}
+
+template <class F> inline void each_lane(uint32_t mask, F f) {
+  for (uint32_t m = mask; m; m &= m - 1)
+    f(__builtin_ctz(m));
+}
+
+/* A handler's body: f(lane) for all lanes of the mask, vectorised where all take part. Lanes do not depend on
+ * each other. */
 template <class F> inline void lanes(uint32_t mask, F f) {
   if (mask == kFull) {
 #pragma GCC ivdep
-    for (int l = 0; l < kLanes; l++) f(l);
+    for (int l = 0; l < kLanes; l++)
+      f(l);
   } else {
     each_lane(mask, f);
   }
@@ -222,12 +235,16 @@ template <class F> inline uint32_t lane_bits(uint32_t mask, F f) {
   uint32_t bits = 0;
   if (mask == kFull) {
     alignas(16) uint8_t bytes[kLanes];
-    for (int l = 0; l < kLanes; l++) bytes[l] = f(l) ? 0xff : 0;
+    for (int l = 0; l < kLanes; l++)
+      bytes[l] = f(l) ? 0xff : 0;
 #ifdef __SSE2__
     for (int i = 0; i < kLanes; i += 16)
-      bits |= static_cast<uint32_t>(_mm_movemask_epi8(_mm_load_si128(reinterpret_cast<const __m128i *>(bytes + i)))) << i;
+      bits |= static_cast<uint32_t>(
+                  _mm_movemask_epi8(_mm_load_si128(reinterpret_cast<const __m128i *>(bytes + i))))
+              << i;
 #else
-    for (int l = 0; l < kLanes; l++) bits |= static_cast<uint32_t>(bytes[l] & 1) << l;
+    for (int l = 0; l < kLanes; l++)
+      bits |= static_cast<uint32_t>(bytes[l] & 1) << l;
 #endif
   } else {
     each_lane(mask, [&](int l) { bits |= static_cast<uint32_t>(f(l) ? 1 : 0) << l; });
@@ -236,12 +253,14 @@ template <class F> inline uint32_t lane_bits(uint32_t mask, F f) {
 }
 
 inline void set_predicate(Warp &w, uint32_t s, uint32_t mask, uint32_t bits) {
-  if (s == kNone) return;
+  if (s == kNone)
+    return;
   uint32_t &p = predicate(w, s);
   p = (p & ~mask) | (bits & mask);
 }
 
-/* ---- across files ------------------------------------------------------------------------------------------------ */
+/* ---- across files
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Note the launch's first fault: `what` gets kernel, line, block and thread in front. */
 void fault(Warp &w, const Op &op, int lane, sg_ptx_status status, const std::string &what);
@@ -255,7 +274,7 @@ void run_warp(Warp &w, uint64_t quantum); // ptx_flow.cc
 /* Let a finished barrier go on; false: none was. */
 bool release_barriers(Cta &cta); // ptx_barrier.cc
 void report_stuck(Cta &cta);
-bool arrive(Warp &w, const Op &op, uint32_t mask); // false: the warp waits (or faulted)
+bool arrive(Warp &w, const Op &op, uint32_t mask);      // false: the warp waits (or faulted)
 void system_call(Warp &w, const Op &op, uint32_t mask); // ptx_system.cc: vprintf, __assertfail
 
 } // namespace sg

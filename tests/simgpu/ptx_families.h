@@ -1,10 +1,13 @@
-/* Words like add are shared by integers, floats and 16-bit floats: ptx_float.cc looks at the type and asks the others. */
+/* Words like add are shared by integers, floats and 16-bit floats: ptx_float.cc looks at the type and asks
+ * the others. */
 #pragma once
 #include "ptx_decode.h"
 
 namespace sg {
 
-inline bool is_small_float(Type t) { return t == Type::F16 || t == Type::BF16 || t == Type::F16X2 || t == Type::BF16X2; }
+inline bool is_small_float(Type t) {
+  return t == Type::F16 || t == Type::BF16 || t == Type::F16X2 || t == Type::BF16X2;
+}
 
 void decode_int_add(Decoder &d, Mods &m, Type t, bool is_sub); // ptx_int.cc
 void decode_int_mul(Decoder &d, Mods &m, Type t);

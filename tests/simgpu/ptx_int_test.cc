@@ -24,17 +24,44 @@ struct Case {
   u64 (*want)(u64 a, u64 b, u64 c);
 };
 
-const u64 kEdges[] = {0, 1, 2, 3, 7, 31, 32, 33, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff6, 0xffffffff,
-                      0x100000000, 0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffffffe, 0xffffffffffffffff};
+const u64 kEdges[] = {0,
+                      1,
+                      2,
+                      3,
+                      7,
+                      31,
+                      32,
+                      33,
+                      0x7f,
+                      0x80,
+                      0xff,
+                      0x7fff,
+                      0x8000,
+                      0xffff,
+                      0x10000,
+                      0x7fffffff,
+                      0x80000000,
+                      0xfffffff6,
+                      0xffffffff,
+                      0x100000000,
+                      0x7fffffffffffffff,
+                      0x8000000000000000,
+                      0xfffffffffffffffe,
+                      0xffffffffffffffff};
 
 void expect_cases(const std::vector<Case> &cases) {
   std::mt19937_64 rng(3);
   Words a, b, c;
   for (u64 x : kEdges)
-    for (u64 y : kEdges) a.push_back(x), b.push_back(y), c.push_back(kEdges[rng() % (sizeof kEdges / 8)]);
-  for (int i = 0; i < 300; i++) a.push_back(rng()), b.push_back(rng() >> (rng() % 64)), c.push_back(rng() >> (rng() % 64));
+    for (u64 y : kEdges)
+      a.push_back(x), b.push_back(y), c.push_back(kEdges[rng() % (sizeof kEdges / 8)]);
+  for (int i = 0; i < 300; i++)
+    a.push_back(rng()), b.push_back(rng() >> (rng() % 64)), c.push_back(rng() >> (rng() % 64));
   for (const Case &k : cases) {
-    std::string tail = k.where == 'R' ? "cvt.u64.u32 %x0, %r3;" : k.where == 'H' ? "cvt.u64.u16 %x0, %h3;" : k.where == 'P' ? "selp.b64 %x0, 1, 0, %p0;" : "";
+    std::string tail = k.where == 'R'   ? "cvt.u64.u32 %x0, %r3;"
+                       : k.where == 'H' ? "cvt.u64.u16 %x0, %h3;"
+                       : k.where == 'P' ? "selp.b64 %x0, 1, 0, %p0;"
+                                        : "";
     Words got = ptx_eval(std::string(k.text) + tail, {a, b, c})[0];
     for (size_t i = 0; i < a.size(); i++) {
       u64 want = k.want(a[i], b[i], c[i]);
@@ -45,7 +72,9 @@ void expect_cases(const std::vector<Case> &cases) {
 }
 
 #define W [](u64 a, u64 b, u64 c) -> u64 { (void)a; (void)b; (void)c; return static_cast<u64>
-#define E ; }
+#define E                                                                                                    \
+  ;                                                                                                          \
+  }
 
 TEST(Int, Arithmetic) {
   expect_cases({
@@ -74,7 +103,8 @@ TEST(Int, Arithmetic) {
       {'X', "mad.lo.u64 %x0, %a0, %a1, %a2;", W(a * b + c) E},
       {'R', "mad.hi.u32 %r3, %r0, %r1, %r2;", W(((u64(u32(a)) * u32(b)) >> 32) + c) E},
       {'X', "mad.hi.s64 %x0, %a0, %a1, %a2;", W(u64((s128(s64(a)) * s64(b)) >> 64) + c) E},
-      {'R', "mad.hi.sat.s32 %r3, %r0, %r1, %r2;", W(std::clamp<s64>(((s64(s32(a)) * s32(b)) >> 32) + s32(c), INT32_MIN, INT32_MAX)) E},
+      {'R', "mad.hi.sat.s32 %r3, %r0, %r1, %r2;",
+       W(std::clamp<s64>(((s64(s32(a)) * s32(b)) >> 32) + s32(c), INT32_MIN, INT32_MAX)) E},
       {'X', "mad.wide.s32 %x0, %r0, %r1, %a2;", W(u64(s64(s32(a)) * s32(b)) + c) E},
       {'X', "mad.wide.u32 %x0, %r0, 12, %a2;", W(u64(u32(a)) * 12 + c) E},
       {'R', "mul24.lo.u32 %r3, %r0, %r1;", W((a & 0xffffff) * (b & 0xffffff)) E},
@@ -92,8 +122,10 @@ TEST(Int, Arithmetic) {
       {'H', "min.u16 %h3, %h0, %h1;", W(std::min(u16(a), u16(b))) E},
       {'R', "max.relu.s32 %r3, %r0, %r1;", W(std::max(0, std::max(s32(a), s32(b)))) E},
       {'R', "add.u16x2 %r3, %r0, %r1;", W((u32(u16((a >> 16) + (b >> 16))) << 16) | u16(a + b)) E},
-      {'R', "min.s16x2 %r3, %r0, %r1;", W((u32(u16(std::min(s16(a >> 16), s16(b >> 16)))) << 16) | u16(std::min(s16(a), s16(b)))) E},
-      {'R', "max.u16x2 %r3, %r0, %r1;", W((u32(std::max(u16(a >> 16), u16(b >> 16))) << 16) | std::max(u16(a), u16(b))) E},
+      {'R', "min.s16x2 %r3, %r0, %r1;",
+       W((u32(u16(std::min(s16(a >> 16), s16(b >> 16)))) << 16) | u16(std::min(s16(a), s16(b)))) E},
+      {'R', "max.u16x2 %r3, %r0, %r1;",
+       W((u32(std::max(u16(a >> 16), u16(b >> 16))) << 16) | std::max(u16(a), u16(b))) E},
   });
 }
 
@@ -125,6 +157,9 @@ TEST(Int, DotProducts) {
   expect_cases({
       {'R', "dp4a.u32.u32 %r3, %r0, %r1, %r2;", W(dot4(a, b, false, false) + c) E},
       {'R', "dp4a.s32.s32 %r3, %r0, %r1, %r2;", W(dot4(a, b, true, true) + c) E},
+      {'R', "dp2a.lo.s32.u32 %r3, %r0, %r1, %r2;", W(s16(a) * u8(b) + s16(a >> 16) * u8(b >> 8) + s64(c)) E},
+      {'R', "dp2a.hi.u32.s32 %r3, %r0, %r1, %r2;",
+       W(u16(a) * s8(b >> 16) + u16(a >> 16) * s8(b >> 24) + s64(c)) E},
       {'R', "dp4a.u32.s32 %r3, %r0, %r1, %r2;", W(dot4(a, b, false, true) + c) E},
   });
 }
@@ -138,14 +173,17 @@ TEST(Int, CarryChains) {
       {'X', "sub.cc.u64 %t0, %a0, %a1; subc.cc.u64 %t1, %a2, %a0; subc.u64 %x0, 0, 0;",
        [](u64 a, u64 b, u64 c) -> u64 { return (u128(c) << 64 | a) < ((u128(a) << 64) | b) ? ~0ull : 0; }},
       {'R', "add.cc.u32 %r4, %r0, %r1; addc.cc.u32 %r5, %r2, 0xffffffff; addc.u32 %r3, 0, 0;",
-       [](u64 a, u64 b, u64 c) -> u64 { return (u64(u32(c)) + 0xffffffffull + ((u64(u32(a)) + u32(b)) >> 32)) >> 32; }},
+       [](u64 a, u64 b, u64 c) -> u64 {
+         return (u64(u32(c)) + 0xffffffffull + ((u64(u32(a)) + u32(b)) >> 32)) >> 32;
+       }},
       {'X', "mad.lo.cc.u64 %t0, %a0, %a1, %a2; madc.hi.u64 %x0, %a0, %a1, 0;", W((u128(a) * b + c) >> 64) E},
       {'R', "mad.lo.cc.u32 %r4, %r0, %r1, %r2; madc.hi.cc.u32 %r5, %r0, %r1, %r2; addc.u32 %r3, 0, 0;",
        [](u64 a, u64 b, u64 c) -> u64 {
          u64 p = u64(u32(a)) * u32(b), carry = (u64(u32(p)) + u32(c)) >> 32;
          return ((p >> 32) + u32(c) + carry) >> 32;
        }},
-      {'R', "add.cc.s32 %r4, %r0, %r1; madc.lo.s32 %r3, %r0, %r1, %r2;", W(a * b + c + ((u64(u32(a)) + u32(b)) >> 32)) E},
+      {'R', "add.cc.s32 %r4, %r0, %r1; madc.lo.s32 %r3, %r0, %r1, %r2;",
+       W(a * b + c + ((u64(u32(a)) + u32(b)) >> 32)) E},
   });
 }
 
@@ -154,7 +192,8 @@ u64 bits_of(u64 x, u64 pos, u64 len, int width, bool is_signed) { // bfe as the 
   u64 msb = static_cast<u64>(width - 1);
   u64 sign = !is_signed || n == 0 ? 0 : x >> std::min(p + n - 1, msb) & 1;
   u64 d = 0;
-  for (u64 i = 0; i <= msb; i++) d |= ((i < n && p + i <= msb ? x >> (p + i) & 1 : sign) << i);
+  for (u64 i = 0; i <= msb; i++)
+    d |= ((i < n && p + i <= msb ? x >> (p + i) & 1 : sign) << i);
   return d;
 }
 
@@ -176,38 +215,60 @@ TEST(Int, Bits) {
       {'H', "shr.b16 %h3, %h0, %r1;", W(u32(b) > 15 ? 0 : u16(a) >> u32(b)) E},
       {'R', "shf.l.wrap.b32 %r3, %r0, %r1, %r2;", W(((u64(u32(b)) << 32 | u32(a)) << (c & 31)) >> 32) E},
       {'R', "shf.r.wrap.b32 %r3, %r0, %r1, %r2;", W((u64(u32(b)) << 32 | u32(a)) >> (c & 31)) E},
-      {'R', "shf.l.clamp.b32 %r3, %r0, %r1, %r2;", W(((u64(u32(b)) << 32 | u32(a)) << std::min<u32>(32, u32(c))) >> 32) E},
-      {'R', "shf.r.clamp.b32 %r3, %r0, %r1, %r2;", W((u64(u32(b)) << 32 | u32(a)) >> std::min<u32>(32, u32(c))) E},
+      {'R', "shf.l.clamp.b32 %r3, %r0, %r1, %r2;",
+       W(((u64(u32(b)) << 32 | u32(a)) << std::min<u32>(32, u32(c))) >> 32) E},
+      {'R', "shf.r.clamp.b32 %r3, %r0, %r1, %r2;",
+       W((u64(u32(b)) << 32 | u32(a)) >> std::min<u32>(32, u32(c))) E},
       {'R', "bfe.u32 %r3, %r0, %r1, %r2;", W(bits_of(u32(a), b, c, 32, false)) E},
       {'R', "bfe.s32 %r3, %r0, %r1, %r2;", W(bits_of(u32(a), b, c, 32, true)) E},
       {'X', "bfe.u64 %x0, %a0, %r1, %r2;", W(bits_of(a, b, c, 64, false)) E},
       {'X', "bfe.s64 %x0, %a0, %r1, %r2;", W(bits_of(a, b, c, 64, true)) E},
       {'R', "bfi.b32 %r3, %r0, %r1, %r2, 7;", W([](u64 x, u64 y, u64 p) {
          u64 r = u32(y);
-         for (u64 i = 0; i < 7 && (p & 0xff) + i < 32; i++) r = (r & ~(1ull << ((p & 0xff) + i))) | ((x >> i & 1) << ((p & 0xff) + i));
-         return r; }(a, b, c)) E},
+         for (u64 i = 0; i < 7 && (p & 0xff) + i < 32; i++)
+           r = (r & ~(1ull << ((p & 0xff) + i))) | ((x >> i & 1) << ((p & 0xff) + i));
+         return r;
+       }(a, b, c)) E},
       {'X', "bfi.b64 %x0, %a0, %a1, 12, %r2;", W([](u64 x, u64 y, u64 n) {
          u64 r = y;
-         for (u64 i = 0; i < (n & 0xff) && 12 + i < 64; i++) r = (r & ~(1ull << (12 + i))) | ((x >> i & 1) << (12 + i));
-         return r; }(a, b, c)) E},
-      {'R', "brev.b32 %r3, %r0;", W([](u64 x) { u64 r = 0; for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i); return r; }(a)) E},
-      {'X', "brev.b64 %x0, %a0;", W([](u64 x) { u64 r = 0; for (int i = 0; i < 64; i++) r |= (x >> i & 1) << (63 - i); return r; }(a)) E},
+         for (u64 i = 0; i < (n & 0xff) && 12 + i < 64; i++)
+           r = (r & ~(1ull << (12 + i))) | ((x >> i & 1) << (12 + i));
+         return r;
+       }(a, b, c)) E},
+      {'R', "brev.b32 %r3, %r0;", W([](u64 x) {
+         u64 r = 0;
+         for (int i = 0; i < 32; i++)
+           r |= (x >> i & 1) << (31 - i);
+         return r;
+       }(a)) E},
+      {'X', "brev.b64 %x0, %a0;", W([](u64 x) {
+         u64 r = 0;
+         for (int i = 0; i < 64; i++)
+           r |= (x >> i & 1) << (63 - i);
+         return r;
+       }(a)) E},
       {'R', "clz.b32 %r3, %r0;", W(u32(a) ? __builtin_clz(u32(a)) : 32) E},
       {'R', "clz.b64 %r3, %a0;", W(a ? __builtin_clzll(a) : 64) E},
       {'R', "popc.b32 %r3, %r0;", W(__builtin_popcount(u32(a))) E},
       {'R', "popc.b64 %r3, %a0;", W(__builtin_popcountll(a)) E},
       {'R', "bfind.u32 %r3, %r0;", W(u32(a) ? 31 - __builtin_clz(u32(a)) : -1) E},
-      {'R', "bfind.s32 %r3, %r0;", W([](s32 x) { u32 y = u32(x < 0 ? ~x : x); return y ? 31 - __builtin_clz(y) : -1; }(s32(a))) E},
+      {'R', "bfind.s32 %r3, %r0;", W([](s32 x) {
+         u32 y = u32(x < 0 ? ~x : x);
+         return y ? 31 - __builtin_clz(y) : -1;
+       }(s32(a))) E},
       {'R', "bfind.shiftamt.u64 %r3, %a0;", W(a ? __builtin_clzll(a) : -1) E},
       {'R', "lop3.b32 %r3, %r0, %r1, %r2, 0x1e;", W(a ^ (b | c)) E},
       {'R', "lop3.b32 %r3, %r0, %r1, %r2, 0xca;", W((a & b) | (~a & c)) E},
       {'R', "lop3.b32 %r3, %r0, %r1, %r2, 0xe8;", W((a & b) | (a & c) | (b & c)) E},
-      {'R', "bmsk.clamp.b32 %r3, %r0, %r1;", W(u32(a) > 31 ? 0 : ((u32(b) > 31 ? ~0ull : (1ull << u32(b)) - 1) << u32(a))) E},
+      {'R', "bmsk.clamp.b32 %r3, %r0, %r1;",
+       W(u32(a) > 31 ? 0 : ((u32(b) > 31 ? ~0ull : (1ull << u32(b)) - 1) << u32(a))) E},
   });
 }
 
 TEST(Int, Permute) {
-  auto prmt = [](const char *mode, u64 a, u64 b, u64 c) { return ptx_one(std::string("prmt.b32") + mode + " %r3, %r0, %r1, %r2; cvt.u64.u32 %x0, %r3;", {a, b, c}); };
+  auto prmt = [](const char *mode, u64 a, u64 b, u64 c) {
+    return ptx_one(std::string("prmt.b32") + mode + " %r3, %r0, %r1, %r2; cvt.u64.u32 %x0, %r3;", {a, b, c});
+  };
   const u64 a = 0x83020100, b = 0x07860504; // byte i is i, 3 and 6 with a sign
   EXPECT_EQ(prmt("", a, b, 0x3210), 0x83020100u);
   EXPECT_EQ(prmt("", a, b, 0x7654), 0x07860504u);
@@ -232,11 +293,16 @@ TEST(Int, CompareAndSelect) {
       {'P', "setp.ge.s64 %p0, %a0, %a1;", W(s64(a) >= s64(b)) E},
       {'P', "setp.gt.s16 %p0, %h0, %h1;", W(s16(a) > s16(b)) E},
       {'P', "setp.le.u16 %p0, %h0, 255;", W(u16(a) <= 255) E},
-      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.eq.and.s32 %p0, %r0, %r1, %p1;", W(u32(a) == u32(b) && u32(b) < u32(c)) E},
-      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.gt.or.s32 %p0, %r0, %r1, !%p1;", W(s32(a) > s32(b) || !(u32(b) < u32(c))) E},
-      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.gt.xor.s32 %p2|%p0, %r0, %r1, %p1;", W(!(s32(a) > s32(b)) != (u32(b) < u32(c))) E},
-      {'P', "setp.lt.u32 %p1, %r0, %r1; setp.lt.u32 %p2, %r1, %r2; and.pred %p0, %p1, %p2;", W(u32(a) < u32(b) && u32(b) < u32(c)) E},
-      {'P', "setp.lt.u32 %p1, %r0, %r1; setp.lt.u32 %p2, %r1, %r2; xor.pred %p3, %p1, %p2; not.pred %p0, %p3;",
+      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.eq.and.s32 %p0, %r0, %r1, %p1;",
+       W(u32(a) == u32(b) && u32(b) < u32(c)) E},
+      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.gt.or.s32 %p0, %r0, %r1, !%p1;",
+       W(s32(a) > s32(b) || !(u32(b) < u32(c))) E},
+      {'P', "setp.lt.u32 %p1, %r1, %r2; setp.gt.xor.s32 %p2|%p0, %r0, %r1, %p1;",
+       W(!(s32(a) > s32(b)) != (u32(b) < u32(c))) E},
+      {'P', "setp.lt.u32 %p1, %r0, %r1; setp.lt.u32 %p2, %r1, %r2; and.pred %p0, %p1, %p2;",
+       W(u32(a) < u32(b) && u32(b) < u32(c)) E},
+      {'P',
+       "setp.lt.u32 %p1, %r0, %r1; setp.lt.u32 %p2, %r1, %r2; xor.pred %p3, %p1, %p2; not.pred %p0, %p3;",
        W((u32(a) < u32(b)) == (u32(b) < u32(c))) E},
       {'R', "set.lt.u32.s32 %r3, %r0, %r1;", W(s32(a) < s32(b) ? ~0u : 0) E},
       {'R', "set.ge.f32.u32 %f3, %r0, %r1; mov.b32 %r3, %f3;", W(u32(a) >= u32(b) ? 0x3f800000 : 0) E},
@@ -254,9 +320,13 @@ TEST(Int, MoveAndPack) {
       {'R', "{ .reg .b32 %tmp; mov.b64 {%r3, %tmp}, %a0; }", W(a) E},
       {'R', "mov.b32 %r3, {%h0, %h1};", W(u32(u16(b)) << 16 | u16(a)) E},
       {'H', "mov.b32 {%h4, %h3}, %r0;", W(a >> 16) E},
-      {'X', "mov.b64 %x0, {%h0, %h1, %h2, %h0};", W(u64(u16(a)) << 48 | u64(u16(c)) << 32 | u64(u16(b)) << 16 | u16(a)) E},
+      {'X', "mov.b64 %x0, {%h0, %h1, %h2, %h0};",
+       W(u64(u16(a)) << 48 | u64(u16(c)) << 32 | u64(u16(b)) << 16 | u16(a)) E},
       {'H', "mov.b64 {%h4, %h5, %h3, %h6}, %a0;", W(a >> 32) E},
       {'R', "mov.b64 {%r4, %r5}, %a0; mov.b64 %t0, {%r5, %r4}; mov.b64 {%r3, _}, %t0;", W(a >> 32) E},
+      {'H', "{ .reg.b8 %low; cvt.u8.u32 %low, %r0; mov.b16 %h3, {%low, 7}; }", W(u8(a) | 7 << 8) E},
+      {'H', "{ .reg.b8 %b<4>; mov.b32 {%b0, %b1, %b2, %b3}, %r0; mov.b16 %h3, {%b3, %b1}; }",
+       W(u8(a >> 24) | u32(u8(a >> 8)) << 8) E},
       {'R', "mov.u32 %r3, 0x7f;", W(0x7f) E},
       {'R', "mov.u32 %r3, (3 << 4) | (WARP_SZ - 1) ^ ~0;", W((3 << 4) | ((32 - 1) ^ ~0)) E},
       {'X', "mov.u64 %x0, -1;", W(~0ull) E},

@@ -6,10 +6,18 @@
 namespace sg {
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) { return is_letter(c) || c == '_' || c == '$' || c == '%'; }
-bool is_name_part(char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '$'; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_name_start(char c) {
+  return is_letter(c) || c == '_' || c == '$' || c == '%';
+}
+bool is_name_part(char c) {
+  return is_letter(c) || is_digit(c) || c == '_' || c == '$';
+}
 
 class Lexer {
 public:
@@ -20,7 +28,8 @@ public:
     for (;;) {
       skip_space();
       out.push_back(next());
-      if (out.back().kind == Token::END) return out;
+      if (out.back().kind == Token::END)
+        return out;
     }
   }
 
@@ -30,13 +39,18 @@ private:
 
   void skip_space() {
     for (;;) {
-      if (*p == '\n') line++, p++;
-      else if (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\f') p++;
+      if (*p == '\n')
+        line++, p++;
+      else if (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\f')
+        p++;
       else if (p[0] == '/' && p[1] == '/') {
-        while (*p && *p != '\n') p++;
+        while (*p && *p != '\n')
+          p++;
       } else if (p[0] == '/' && p[1] == '*') {
-        for (p += 2; *p && !(p[0] == '*' && p[1] == '/'); p++) line += *p == '\n';
-        if (!*p) throw ParseError(line, "comment without an end");
+        for (p += 2; *p && !(p[0] == '*' && p[1] == '/'); p++)
+          line += *p == '\n';
+        if (!*p)
+          throw ParseError(line, "comment without an end");
         p += 2;
       } else {
         return;
@@ -47,11 +61,16 @@ private:
   Token next() {
     Token t;
     t.line = line;
-    if (!*p) return t;
-    if (is_name_start(*p)) return name(t);
-    if (*p == '.' && (is_name_part(p[1]))) return dot(t);
-    if (is_digit(*p)) return number(t);
-    if (*p == '"') return string(t);
+    if (!*p)
+      return t;
+    if (is_name_start(*p))
+      return name(t);
+    if (*p == '.' && (is_name_part(p[1])))
+      return dot(t);
+    if (is_digit(*p))
+      return number(t);
+    if (*p == '"')
+      return string(t);
     t.kind = Token::PUNCT;
     t.text = *p++;
     return t;
@@ -59,7 +78,8 @@ private:
 
   Token name(Token t) {
     const char *start = p++;
-    while (is_name_part(*p)) p++;
+    while (is_name_part(*p))
+      p++;
     t.kind = Token::NAME;
     t.text.assign(start, p);
     return t;
@@ -67,7 +87,8 @@ private:
 
   Token dot(Token t) {
     const char *start = ++p;
-    while (is_name_part(*p) || (p[0] == ':' && p[1] == ':' && is_name_part(p[2]))) p += *p == ':' ? 2 : 1;
+    while (is_name_part(*p) || (p[0] == ':' && p[1] == ':' && is_name_part(p[2])))
+      p += *p == ':' ? 2 : 1;
     t.kind = Token::DOT;
     t.text.assign(start, p);
     return t;
@@ -75,8 +96,10 @@ private:
 
   Token string(Token t) {
     const char *start = ++p;
-    while (*p && *p != '"' && *p != '\n') p += p[0] == '\\' && p[1] ? 2 : 1;
-    if (*p != '"') throw ParseError(line, "string without an end");
+    while (*p && *p != '"' && *p != '\n')
+      p += p[0] == '\\' && p[1] ? 2 : 1;
+    if (*p != '"')
+      throw ParseError(line, "string without an end");
     t.kind = Token::STRING;
     t.text.assign(start, p++);
     return t;
@@ -85,8 +108,10 @@ private:
   Token number(Token t) {
     char *end = nullptr;
     t.kind = Token::INT;
-    if (p[0] == '0' && (p[1] == 'f' || p[1] == 'F')) return hex_float(t, 8);
-    if (p[0] == '0' && (p[1] == 'd' || p[1] == 'D')) return hex_float(t, 16);
+    if (p[0] == '0' && (p[1] == 'f' || p[1] == 'F'))
+      return hex_float(t, 8);
+    if (p[0] == '0' && (p[1] == 'd' || p[1] == 'D'))
+      return hex_float(t, 16);
     if (p[0] == '0' && (p[1] == 'b' || p[1] == 'B')) {
       t.bits = strtoull(p + 2, &end, 2);
     } else {
@@ -98,16 +123,20 @@ private:
     }
     t.text.assign(p, static_cast<const char *>(end));
     p = end;
-    if (t.kind == Token::INT && *p == 'U') p++;
-    if (is_name_part(*p)) throw ParseError(line, "malformed number " + t.text + *p);
+    if (t.kind == Token::INT && *p == 'U')
+      p++;
+    if (is_name_part(*p))
+      throw ParseError(line, "malformed number " + t.text + *p);
     return t;
   }
 
   Token hex_float(Token t, int digits) {
     const char *start = p;
     std::string hex;
-    for (p += 2; isxdigit(static_cast<unsigned char>(*p)); p++) hex += *p;
-    if (static_cast<int>(hex.size()) != digits) throw ParseError(line, "malformed number " + std::string(start, p));
+    for (p += 2; isxdigit(static_cast<unsigned char>(*p)); p++)
+      hex += *p;
+    if (static_cast<int>(hex.size()) != digits)
+      throw ParseError(line, "malformed number " + std::string(start, p));
     t.kind = Token::FLOAT;
     t.is_hex_float = true;
     t.is_f32 = digits == 8;
@@ -127,6 +156,8 @@ private:
 
 } // namespace
 
-std::vector<Token> tokenize(const char *text) { return Lexer(text).all(); }
+std::vector<Token> tokenize(const char *text) {
+  return Lexer(text).all();
+}
 
 } // namespace sg

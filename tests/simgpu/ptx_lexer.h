@@ -1,5 +1,6 @@
 /*
- * PTX text to tokens. Comments are dropped; the line of every token is kept, for .loc (which ends with its line) and errors.
+ * PTX text to tokens. Comments are dropped; the line of every token is kept, for .loc (which ends with its
+ * line) and errors.
  */
 #pragma once
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Token {
 
 /* What is wrong with the text, and where. */
 struct ParseError : std::runtime_error {
-  ParseError(int line, const std::string &what) : std::runtime_error("line " + std::to_string(line) + ": " + what) {}
+  ParseError(int line, const std::string &what)
+      : std::runtime_error("line " + std::to_string(line) + ": " + what) {}
 };
 
 std::vector<Token> tokenize(const char *text);

@@ -7,22 +7,29 @@
 namespace {
 
 double ulps(double got, double want) {
-  if (std::isnan(got) && std::isnan(want)) return 0;
-  if (got == want) return 0;
-  if (!std::isfinite(got) || !std::isfinite(want)) return 1e300;
+  if (std::isnan(got) && std::isnan(want))
+    return 0;
+  if (got == want)
+    return 0;
+  if (!std::isfinite(got) || !std::isfinite(want))
+    return 1e300;
   double step = std::nextafter(std::fabs(want), INFINITY) - std::fabs(want);
   return std::fabs(got - want) / step;
 }
 
-float ulp_of(float want) { return std::nextafterf(std::fabs(want), INFINITY) - std::fabs(want); }
+float ulp_of(float want) {
+  return std::nextafterf(std::fabs(want), INFINITY) - std::fabs(want);
+}
 
 /* Arguments of all sizes, and the special ones. */
 std::vector<double> arguments(double low, double high, size_t n) {
   std::mt19937_64 rng(7);
   std::uniform_real_distribution<double> u(low, high);
   std::vector<double> x = {low, high, (low + high) / 2};
-  if (low <= 0 && high >= 0) x.insert(x.end(), {0.0, -0.0, 1e-300, -1e-30});
-  while (x.size() < n) x.push_back(u(rng));
+  if (low <= 0 && high >= 0)
+    x.insert(x.end(), {0.0, -0.0, 1e-300, -1e-30});
+  while (x.size() < n)
+    x.push_back(u(rng));
   return x;
 }
 
@@ -69,9 +76,11 @@ TEST_P(LibraryFunction, MatchesPlainC) {
   const Function &f = std::get<0>(GetParam());
   std::string source = std::string("template <class T> __device__ T g(T x) { return ") + f.expression +
                        "; }\n"
-                       "extern \"C\" __global__ void kd(double *y, const double *x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+                       "extern \"C\" __global__ void kd(double *y, const double *x, int n) { int i = "
+                       "blockIdx.x * blockDim.x + threadIdx.x;\n"
                        "  if (i < n) y[i] = g<double>(x[i]); }\n"
-                       "extern \"C\" __global__ void kf(float *y, const float *x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+                       "extern \"C\" __global__ void kf(float *y, const float *x, int n) { int i = "
+                       "blockIdx.x * blockDim.x + threadIdx.x;\n"
                        "  if (i < n) y[i] = g<float>(x[i]); }\n";
   REQUIRE_NVRTC(ptx, source, std::get<1>(GetParam()));
   Device dev;
@@ -80,19 +89,24 @@ TEST_P(LibraryFunction, MatchesPlainC) {
   int n = static_cast<int>(x.size());
   double *dx = dev.put(x), *dy = dev.raw<double>(x.size());
   ASSERT_EQ(dev.run("kd", 8, 128, dy, dx, n), SG_PTX_OK) << dev.error;
-  for (size_t i = 0; i < x.size(); i++) ASSERT_LE(ulps(dy[i], f.want(x[i])), f.max_ulp) << "double x = " << x[i] << " got " << dy[i];
+  for (size_t i = 0; i < x.size(); i++)
+    ASSERT_LE(ulps(dy[i], f.want(x[i])), f.max_ulp) << "double x = " << x[i] << " got " << dy[i];
 
   std::vector<float> xf(x.begin(), x.end());
   float *fx = dev.put(xf), *fy = dev.raw<float>(x.size());
   ASSERT_EQ(dev.run("kf", 8, 128, fy, fx, n), SG_PTX_OK) << dev.error;
   for (size_t i = 0; i < x.size(); i++) {
     double want = f.want(static_cast<double>(xf[i]));
-    if (std::string(f.name) == "divide") want = static_cast<double>(xf[i] / 7.3f);
+    if (std::string(f.name) == "divide")
+      want = static_cast<double>(xf[i] / 7.3f);
     float rounded = static_cast<float>(want);
-    if (std::isnan(fy[i]) && std::isnan(want)) continue;
-    if (fy[i] == rounded) continue;
+    if (std::isnan(fy[i]) && std::isnan(want))
+      continue;
+    if (fy[i] == rounded)
+      continue;
     ASSERT_TRUE(std::isfinite(fy[i])) << xf[i];
-    ASSERT_LE(std::fabs(static_cast<double>(fy[i]) - want), (f.max_ulp_single + (f.max_ulp_single > 0 ? 0.5 : 0)) * ulp_of(rounded))
+    ASSERT_LE(std::fabs(static_cast<double>(fy[i]) - want),
+              (f.max_ulp_single + (f.max_ulp_single > 0 ? 0.5 : 0)) * ulp_of(rounded))
         << "float x = " << xf[i] << " got " << fy[i] << " want " << want;
   }
 }
@@ -100,6 +114,9 @@ TEST_P(LibraryFunction, MatchesPlainC) {
 std::string function_name(const testing::TestParamInfo<LibraryFunction::ParamType> &i) {
   return std::string(std::get<0>(i.param).name) + "_" + std::get<1>(i.param);
 }
-INSTANTIATE_TEST_SUITE_P(All, LibraryFunction, testing::Combine(testing::ValuesIn(kFunctions), testing::Values("compute_90", "compute_100")), function_name);
+INSTANTIATE_TEST_SUITE_P(All, LibraryFunction,
+                         testing::Combine(testing::ValuesIn(kFunctions),
+                                          testing::Values("compute_90", "compute_100")),
+                         function_name);
 
 } // namespace

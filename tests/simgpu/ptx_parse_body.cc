@@ -7,7 +7,8 @@ void Parser::body() {
   int depth = 1;
 
   while (depth > 0) {
-    if (peek().kind == Token::END) fail("function " + fn->name + " without '}'");
+    if (peek().kind == Token::END)
+      fail("function " + fn->name + " without '}'");
     if (accept('{')) {
       depth++;
       scopes.emplace_back();
@@ -21,9 +22,11 @@ void Parser::body() {
 }
 
 void Parser::statement() {
-  if (accept(';')) return;
+  if (accept(';'))
+    return;
   if (peek().kind == Token::DOT) {
-    if (!local_directive()) fail("unknown directive ." + peek().text);
+    if (!local_directive())
+      fail("unknown directive ." + peek().text);
   } else if (peek().kind == Token::NAME && peek(1).is(':')) {
     label();
   } else {
@@ -73,14 +76,16 @@ bool Parser::local_directive() {
 void Parser::registers() {
   while (peek().kind == Token::DOT) {
     Type type = type_of_name(peek().text);
-    if (type == Type::NONE) fail("registers of type ." + peek().text);
+    if (type == Type::NONE)
+      fail("registers of type ." + peek().text);
     take();
     do {
       std::string name = take_name();
       int first = static_cast<int>(fn->regs.size());
       if (accept('<')) {
         int64_t count = static_cast<int64_t>(unary_expression()); // not an expression: > follows
-        if (count < 0 || count > 1000000) fail("number of registers");
+        if (count < 0 || count > 1000000)
+          fail("number of registers");
         expect('>');
         scopes.back().ranges[name] = Range{first, static_cast<int>(count)};
         fn->regs.insert(fn->regs.end(), static_cast<size_t>(count), type);
@@ -98,7 +103,8 @@ void Parser::label() {
   expect(':');
   if (accept_dot("branchtargets")) {
     std::vector<std::string> &table = fn->tables[name];
-    do table.push_back(take_name());
+    do
+      table.push_back(take_name());
     while (accept(','));
     expect(';');
   } else if (peek().is_dot("callprototype") || peek().is_dot("calltargets")) {
@@ -118,20 +124,25 @@ void Parser::instruction() {
     in.is_guard_negated = accept('!');
     std::string name = take_name();
     in.guard = find_register(name);
-    if (in.guard < 0 || fn->regs[static_cast<size_t>(in.guard)] != Type::PRED) fail(name + " is not a predicate");
+    if (in.guard < 0 || fn->regs[static_cast<size_t>(in.guard)] != Type::PRED)
+      fail(name + " is not a predicate");
     in.line = peek().line;
   }
   in.op = take_name();
-  while (peek().kind == Token::DOT) in.mods.push_back(take().text);
+  while (peek().kind == Token::DOT)
+    in.mods.push_back(take().text);
   if (in.op == "call") {
     call_operands(&in);
   } else {
     while (!peek().is(';')) {
       in.operands.push_back(operand());
-      if (in.operands.size() == 1 && accept('|')) in.dst2 = operand();
-      if (peek().is(';')) break;
+      if (in.operands.size() == 1 && accept('|'))
+        in.dst2 = operand();
+      if (peek().is(';'))
+        break;
       expect(',');
-      if (peek().is(';')) fail("an operand is missing");
+      if (peek().is(';'))
+        fail("an operand is missing");
     }
   }
   expect(';');
@@ -146,8 +157,10 @@ void Parser::call_operands(Instr *in) {
   }
   in->operands.push_back(operand());
   while (accept(',')) {
-    if (peek().is('(')) in->call_params = call_list();
-    else take_name(); // the prototype or the list of targets
+    if (peek().is('('))
+      in->call_params = call_list();
+    else
+      take_name(); // the prototype or the list of targets
   }
 }
 
@@ -158,9 +171,11 @@ std::vector<const Variable *> Parser::call_list() {
   while (!accept(')')) {
     std::string name = take_name();
     Variable *v = find_variable(name);
-    if (!v || v->space != Space::PARAM) fail(name + " is not a .param variable: calls by register are not known");
+    if (!v || v->space != Space::PARAM)
+      fail(name + " is not a .param variable: calls by register are not known");
     out.push_back(v);
-    if (!peek().is(')')) expect(',');
+    if (!peek().is(')'))
+      expect(',');
   }
   return out;
 }
@@ -168,17 +183,23 @@ std::vector<const Variable *> Parser::call_list() {
 int Parser::find_register(const std::string &name) const {
   size_t digits = name.size();
 
-  while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') digits--;
+  while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9')
+    digits--;
   for (size_t i = scopes.size(); i-- > 0;) {
     auto exact = scopes[i].regs.find(name);
-    if (exact != scopes[i].regs.end()) return exact->second;
-    if (scopes[i].ranges.empty()) continue;
+    if (exact != scopes[i].regs.end())
+      return exact->second;
+    if (scopes[i].ranges.empty())
+      continue;
     for (size_t cut = digits; cut < name.size() && cut > 0; cut++) { // a prefix may end with digits itself
       auto range = scopes[i].ranges.find(name.substr(0, cut));
-      if (range == scopes[i].ranges.end() || (name[cut] == '0' && cut + 1 < name.size())) continue;
-      if (name.size() - cut > 7) continue;
+      if (range == scopes[i].ranges.end() || (name[cut] == '0' && cut + 1 < name.size()))
+        continue;
+      if (name.size() - cut > 7)
+        continue;
       int number = atoi(name.c_str() + cut);
-      if (number < range->second.count) return range->second.first + number;
+      if (number < range->second.count)
+        return range->second.first + number;
     }
   }
   return -1;
@@ -187,35 +208,42 @@ int Parser::find_register(const std::string &name) const {
 Variable *Parser::find_variable(const std::string &name) {
   for (size_t i = scopes.size(); i-- > 0;) {
     auto it = scopes[i].variables.find(name);
-    if (it != scopes[i].variables.end()) return it->second;
+    if (it != scopes[i].variables.end())
+      return it->second;
   }
   auto it = module.variable_names.find(name);
   return it == module.variable_names.end() ? nullptr : it->second;
 }
 
-/* ---- operands ---------------------------------------------------------------------------------------------------- */
+/* ---- operands
+ * ---------------------------------------------------------------------------------------------------- */
 
 Operand Parser::operand() {
   Operand o;
 
-  if (peek().is('[')) return address();
-  if (peek().is('{')) return vector();
+  if (peek().is('['))
+    return address();
+  if (peek().is('{'))
+    return vector();
   if (peek().is('!') && peek(1).kind == Token::NAME) {
     take();
     o = name_operand();
     o.is_negated = true;
     return o;
   }
-  if (peek().kind == Token::NAME && !peek().is_name("WARP_SZ")) return name_operand();
+  if (peek().kind == Token::NAME && !peek().is_name("WARP_SZ"))
+    return name_operand();
   bool is_minus = peek().is('-') && peek(1).kind == Token::FLOAT;
-  if (is_minus) take();
+  if (is_minus)
+    take();
   if (peek().kind == Token::FLOAT) {
     const Token &t = take();
     o.kind = Operand::FLOAT;
     o.bits = t.bits;
     o.is_f32_bits = t.is_hex_float && t.is_f32;
     o.value = is_minus ? -t.value : t.value;
-    if (is_minus) o.bits ^= o.is_f32_bits ? 1ull << 31 : 1ull << 63;
+    if (is_minus)
+      o.bits ^= o.is_f32_bits ? 1ull << 31 : 1ull << 63;
     return o;
   }
   o.kind = Operand::INT;
@@ -230,12 +258,14 @@ Operand Parser::vector() {
   expect('{');
   while (!accept('}')) {
     o.elems.push_back(operand());
-    if (!peek().is('}')) expect(',');
+    if (!peek().is('}'))
+      expect(',');
   }
   return o;
 }
 
-/* [base], [base+4], [base+-4], [base-4], [4]; the base is a register or a variable. Others (textures) are no addresses. */
+/* [base], [base+4], [base+-4], [base-4], [4]; the base is a register or a variable. Others (textures) are no
+ * addresses. */
 Operand Parser::address() {
   Operand o;
 
@@ -246,13 +276,15 @@ Operand Parser::address() {
     o.reg = base.reg;
     o.var = base.var;
     o.offset = base.offset;
-    if (base.kind != Operand::REG && base.kind != Operand::SYMBOL) fail("address " + base.name);
+    if (base.kind != Operand::REG && base.kind != Operand::SYMBOL)
+      fail("address " + base.name);
   }
   if (peek().is('+') || peek().is('-') || peek().kind == Token::INT) {
     accept('+');
     o.offset += static_cast<int64_t>(integer_expression());
   }
-  while (accept(',')) { // tensor coordinates of instructions that are not known: kept readable for the refusal
+  while (
+      accept(',')) { // tensor coordinates of instructions that are not known: kept readable for the refusal
     o.elems.push_back(operand());
   }
   expect(']');
@@ -274,7 +306,8 @@ Operand Parser::name_operand() {
   }
   if (o.name[0] == '%') { // %tid.x
     o.kind = Operand::SPECIAL;
-    while (peek().kind == Token::DOT) o.name += "." + take().text;
+    while (peek().kind == Token::DOT)
+      o.name += "." + take().text;
     return o;
   }
   o.var = find_variable(o.name);

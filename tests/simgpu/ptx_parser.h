@@ -1,6 +1,6 @@
 /*
- * The parser's state: tokens, names in scope. ptx_parser.cc reads modules, ptx_parse_data.cc variables and constant
- * expressions, ptx_parse_body.cc functions.
+ * The parser's state: tokens, names in scope. ptx_parser.cc reads modules, ptx_parse_data.cc variables and
+ * constant expressions, ptx_parse_body.cc functions.
  */
 #pragma once
 #include "ptx_ast.h"

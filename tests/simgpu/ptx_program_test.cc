@@ -25,19 +25,22 @@ protected:
   std::string skip;
 };
 
-#define COMPILE(source)                          \
-  if (!compile(source)) {                        \
-    if (!skip.empty()) GTEST_SKIP() << skip;     \
-    FAIL() << "it does not compile";             \
+#define COMPILE(source)                                                                                      \
+  if (!compile(source)) {                                                                                    \
+    if (!skip.empty())                                                                                       \
+      GTEST_SKIP() << skip;                                                                                  \
+    FAIL() << "it does not compile";                                                                         \
   }
 
-/* ---- random numbers ---------------------------------------------------------------------------------------------- */
+/* ---- random numbers
+ * ---------------------------------------------------------------------------------------------- */
 
 void philox(const uint32_t *counter, const uint32_t *key, uint32_t *out) {
   uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]}, k[2] = {key[0], key[1]};
   for (int round = 0; round < 10; round++) {
     uint64_t p0 = 0xD2511F53ull * c[0], p1 = 0xCD9E8D57ull * c[2];
-    uint32_t next[4] = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1), static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
+    uint32_t next[4] = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
+                        static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
     std::copy(next, next + 4, c);
     k[0] += 0x9E3779B9, k[1] += 0xBB67AE85;
   }
@@ -57,17 +60,23 @@ TEST_P(Program, PhiloxKnownAnswers) {
     out[i] = c;
   })");
   // the published vectors of Random123, then others
-  std::vector<uint32_t> counters = {0, 0, 0, 0, ~0u, ~0u, ~0u, ~0u, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, keys = {0, 0, ~0u, ~0u, 0xa4093822, 0x299f31d0};
-  const uint32_t known[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd, 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1};
+  std::vector<uint32_t> counters = {0,   0,   0,          0,          ~0u,        ~0u,
+                                    ~0u, ~0u, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+                        keys = {0, 0, ~0u, ~0u, 0xa4093822, 0x299f31d0};
+  const uint32_t known[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8, 0x408f276d, 0x41c83b0e,
+                            0xa20bc7c6, 0x6d5451fd, 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1};
   std::mt19937 rng(1);
   while (counters.size() < 4 * 500) {
-    for (int i = 0; i < 4; i++) counters.push_back(rng());
-    for (int i = 0; i < 2; i++) keys.push_back(rng());
+    for (int i = 0; i < 4; i++)
+      counters.push_back(rng());
+    for (int i = 0; i < 2; i++)
+      keys.push_back(rng());
   }
   int n = static_cast<int>(keys.size() / 2);
   uint32_t *out = dev.raw<uint32_t>(counters.size()), *c = dev.put(counters), *k = dev.put(keys);
   ASSERT_EQ(dev.run("k", 4, 128, out, c, k, n), SG_PTX_OK) << dev.error;
-  for (size_t i = 0; i < 12; i++) EXPECT_EQ(out[i], known[i]);
+  for (size_t i = 0; i < 12; i++)
+    EXPECT_EQ(out[i], known[i]);
   for (int i = 0; i < n; i++) {
     uint32_t want[4];
     philox(&counters[4 * static_cast<size_t>(i)], &keys[2 * static_cast<size_t>(i)], want);
@@ -75,7 +84,8 @@ TEST_P(Program, PhiloxKnownAnswers) {
   }
 }
 
-/* ---- integers ---------------------------------------------------------------------------------------------------- */
+/* ---- integers
+ * ---------------------------------------------------------------------------------------------------- */
 
 TEST_P(Program, WideIntegers) {
   COMPILE(R"(typedef unsigned long long u64; typedef long long s64;
@@ -89,7 +99,8 @@ TEST_P(Program, WideIntegers) {
   })");
   std::mt19937_64 rng(2);
   std::vector<uint64_t> a, b;
-  for (int i = 0; i < 300; i++) a.push_back(rng() >> (rng() % 64)), b.push_back(rng() >> (rng() % 64));
+  for (int i = 0; i < 300; i++)
+    a.push_back(rng() >> (rng() % 64)), b.push_back(rng() >> (rng() % 64));
   a[0] = 0, b[1] = 0, a[2] = ~0ull, b[2] = ~0ull, a[3] = 1ull << 63;
   int n = 300;
   uint64_t *out = dev.raw<uint64_t>(8 * 300), *da = dev.put(a), *db = dev.put(b);
@@ -99,16 +110,27 @@ TEST_P(Program, WideIntegers) {
     unsigned __int128 p = static_cast<unsigned __int128>(x) * y + x;
     __int128 q = static_cast<__int128>(static_cast<int64_t>(x)) * static_cast<int64_t>(y) - y;
     uint64_t reversed = 0;
-    for (int k = 0; k < 64; k++) reversed |= (y >> k & 1) << (63 - k);
+    for (int k = 0; k < 64; k++)
+      reversed |= (y >> k & 1) << (63 - k);
     uint64_t high = static_cast<uint64_t>((static_cast<unsigned __int128>(x) * y) >> 64);
-    uint64_t tail = high + static_cast<uint64_t>(__builtin_popcountll(x)) + static_cast<uint64_t>(y ? __builtin_clzll(y) : 64) + static_cast<uint64_t>(__builtin_ffsll(static_cast<int64_t>(x))) + reversed;
-    uint64_t want[8] = {static_cast<uint64_t>(p), static_cast<uint64_t>(p >> 64), static_cast<uint64_t>(q >> 64), static_cast<uint64_t>(p >> (y & 127)), y ? x / y : 1, y ? x % y : 1,
-                        y ? static_cast<uint64_t>(static_cast<int64_t>(x) / static_cast<int64_t>(y | 2)) : 1, tail};
-    for (int k = 0; k < 8; k++) ASSERT_EQ(out[8 * i + static_cast<size_t>(k)], want[k]) << i << " " << k << " " << x << " " << y;
+    uint64_t tail = high + static_cast<uint64_t>(__builtin_popcountll(x)) +
+                    static_cast<uint64_t>(y ? __builtin_clzll(y) : 64) +
+                    static_cast<uint64_t>(__builtin_ffsll(static_cast<int64_t>(x))) + reversed;
+    uint64_t want[8] = {static_cast<uint64_t>(p),
+                        static_cast<uint64_t>(p >> 64),
+                        static_cast<uint64_t>(q >> 64),
+                        static_cast<uint64_t>(p >> (y & 127)),
+                        y ? x / y : 1,
+                        y ? x % y : 1,
+                        y ? static_cast<uint64_t>(static_cast<int64_t>(x) / static_cast<int64_t>(y | 2)) : 1,
+                        tail};
+    for (int k = 0; k < 8; k++)
+      ASSERT_EQ(out[8 * i + static_cast<size_t>(k)], want[k]) << i << " " << k << " " << x << " " << y;
   }
 }
 
-/* ---- shared memory, warps ---------------------------------------------------------------------------------------- */
+/* ---- shared memory, warps
+ * ---------------------------------------------------------------------------------------- */
 
 TEST_P(Program, TransposeByTiles) {
   COMPILE(R"(extern "C" __global__ void k(float *out, const float *in, int rows, int cols) {
@@ -121,12 +143,14 @@ TEST_P(Program, TransposeByTiles) {
   })");
   int rows = 75, cols = 53;
   std::vector<float> in(static_cast<size_t>(rows * cols));
-  for (size_t i = 0; i < in.size(); i++) in[i] = static_cast<float>(i);
+  for (size_t i = 0; i < in.size(); i++)
+    in[i] = static_cast<float>(i);
   float *src = dev.put(in), *dst = dev.raw<float>(in.size());
   dev.grid.grid[1] = 3, dev.grid.block[1] = 8;
   ASSERT_EQ(dev.run("k", 2, 32, dst, src, rows, cols), SG_PTX_OK) << dev.error;
   for (int r = 0; r < rows; r++)
-    for (int c = 0; c < cols; c++) ASSERT_EQ(dst[c * rows + r], in[static_cast<size_t>(r * cols + c)]);
+    for (int c = 0; c < cols; c++)
+      ASSERT_EQ(dst[c * rows + r], in[static_cast<size_t>(r * cols + c)]);
   EXPECT_EQ(dev.counts.global_read_bytes, in.size() * 4); // one pass
   EXPECT_EQ(dev.counts.global_written_bytes, in.size() * 4);
   EXPECT_EQ(dev.counts.local_accesses, 0u);
@@ -149,13 +173,16 @@ const char *const kReduce = R"(extern "C" __global__ void k(double *out, const d
 TEST_P(Program, ReductionByShuffles) {
   COMPILE(kReduce);
   std::vector<double> in(10007);
-  for (size_t i = 0; i < in.size(); i++) in[i] = static_cast<double>(i % 97);
+  for (size_t i = 0; i < in.size(); i++)
+    in[i] = static_cast<double>(i % 97);
   double want = 0, got = 0;
-  for (double x : in) want += x;
+  for (double x : in)
+    want += x;
   double *src = dev.put(in), *dst = dev.raw<double>(7);
   long long n = static_cast<long long>(in.size());
   ASSERT_EQ(dev.run("k", 7, 192, dst, src, n), SG_PTX_OK) << dev.error;
-  for (int i = 0; i < 7; i++) got += dst[i];
+  for (int i = 0; i < 7; i++)
+    got += dst[i];
   EXPECT_EQ(got, want);
 }
 
@@ -166,12 +193,14 @@ TEST_P(Program, ReductionWithoutItsBarrierIsFound) {
   double *src = dev.put(std::vector<double>(1000, 1.0)), *dst = dev.raw<double>(4);
   long long n = 1000;
   sg_ptx_status status = dev.run("k", 4, 128, dst, src, n);
-  EXPECT_TRUE(status == SG_PTX_E_RACE || status == SG_PTX_E_UNWRITTEN) << sg_ptx_status_name(status) << dev.error;
+  EXPECT_TRUE(status == SG_PTX_E_RACE || status == SG_PTX_E_UNWRITTEN)
+      << sg_ptx_status_name(status) << dev.error;
   EXPECT_NE(dev.error.find("test.cu:"), std::string::npos) << dev.error; // the line of the source
 }
 
 TEST_P(Program, HistogramByAtomics) {
-  COMPILE(R"(extern "C" __global__ void k(unsigned *out, unsigned long long *sum, float *fs, int *low, const unsigned *in, int n) {
+  COMPILE(
+      R"(extern "C" __global__ void k(unsigned *out, unsigned long long *sum, float *fs, int *low, const unsigned *in, int n) {
     extern __shared__ unsigned bins[];
     for (int i = threadIdx.x; i < 64; i += blockDim.x) bins[i] = 0;
     __syncthreads();
@@ -225,7 +254,8 @@ TEST_P(Program, LastBlockCombines) { // blocks count themselves by an atomic: th
   }
 }
 
-/* ---- control flow ------------------------------------------------------------------------------------------------ */
+/* ---- control flow
+ * ------------------------------------------------------------------------------------------------ */
 
 const char *const kShapes = R"(
   HOST __noinline__ int collatz(long long x) { int n = 0; while (x != 1) { x = x & 1 ? 3 * x + 1 : x / 2; n++; if (n > 500) return -1; } return n; }
@@ -245,19 +275,72 @@ const char *const kShapes = R"(
 #define HOST inline
 #define __noinline__
 namespace plain {
-int collatz(long long x) { int n = 0; while (x != 1) { x = x & 1 ? 3 * x + 1 : x / 2; n++; if (n > 500) return -1; } return n; }
-int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
-struct Pair { double a; int b[3]; };
-Pair turn(Pair p, int by) { Pair q; q.a = p.a * by; for (int i = 0; i < 3; i++) q.b[i] = p.b[(i + by) % 3]; return q; }
+int collatz(long long x) {
+  int n = 0;
+  while (x != 1) {
+    x = x & 1 ? 3 * x + 1 : x / 2;
+    n++;
+    if (n > 500)
+      return -1;
+  }
+  return n;
+}
+int fib(int n) {
+  return n < 2 ? n : fib(n - 1) + fib(n - 2);
+}
+struct Pair {
+  double a;
+  int b[3];
+};
+Pair turn(Pair p, int by) {
+  Pair q;
+  q.a = p.a * by;
+  for (int i = 0; i < 3; i++)
+    q.b[i] = p.b[(i + by) % 3];
+  return q;
+}
 int choose(int k, int x) {
-  switch (k) { case 0: return x + 3; case 1: return x * x; case 2: return x ^ 0x55; case 3: return -x; case 4: return x % 7; case 5: return x >> 2; case 6: return x << 3; case 7: return x | 1;
-    case 8: { int s = 0; for (int i = 0; i < x % 9; i++) { if (i == 5) break; if (i == 2) continue; s += i; } return s; } default: return 1000; }
+  switch (k) {
+  case 0:
+    return x + 3;
+  case 1:
+    return x * x;
+  case 2:
+    return x ^ 0x55;
+  case 3:
+    return -x;
+  case 4:
+    return x % 7;
+  case 5:
+    return x >> 2;
+  case 6:
+    return x << 3;
+  case 7:
+    return x | 1;
+  case 8: {
+    int s = 0;
+    for (int i = 0; i < x % 9; i++) {
+      if (i == 5)
+        break;
+      if (i == 2)
+        continue;
+      s += i;
+    }
+    return s;
+  }
+  default:
+    return 1000;
+  }
 }
 int work(int i) {
-  int list[16]; for (int j = 0; j < 16; j++) list[j] = (i * 37 + j * 11) % 101;
+  int list[16];
+  for (int j = 0; j < 16; j++)
+    list[j] = (i * 37 + j * 11) % 101;
   std::sort(list, list + 16);
-  Pair p = {1.5 * i, {i, i + 1, i + 2}}; p = turn(p, i % 4 + 1);
-  return collatz(i + 1) + fib(i % 9) + choose(i % 11, i) + list[i % 16] * 3 + static_cast<int>(p.a) + p.b[i % 3];
+  Pair p = {1.5 * i, {i, i + 1, i + 2}};
+  p = turn(p, i % 4 + 1);
+  return collatz(i + 1) + fib(i % 9) + choose(i % 11, i) + list[i % 16] * 3 + static_cast<int>(p.a) +
+         p.b[i % 3];
 }
 } // namespace plain
 #undef HOST
@@ -269,13 +352,15 @@ TEST_P(Program, DivergentLoopsCallsAndSwitches) {
   int n = 700;
   int *out = dev.raw<int>(700);
   ASSERT_EQ(dev.run("k", 6, 128, out, n), SG_PTX_OK) << dev.error;
-  for (int i = 0; i < n; i++) ASSERT_EQ(out[i], plain::work(i)) << i;
+  for (int i = 0; i < n; i++)
+    ASSERT_EQ(out[i], plain::work(i)) << i;
   EXPECT_GT(dev.counts.divergent_branches, 0u);
   EXPECT_GT(dev.counts.local_accesses, 0u);
 }
 
 TEST_P(Program, VirtualFunctionsAndPointers) {
-  COMPILE(R"(__device__ __noinline__ float f0(float x) { return x + 1; } __device__ __noinline__ float f1(float x) { return x * 2; } __device__ __noinline__ float f2(float x) { return x * x; }
+  COMPILE(
+      R"(__device__ __noinline__ float f0(float x) { return x + 1; } __device__ __noinline__ float f1(float x) { return x * 2; } __device__ __noinline__ float f2(float x) { return x * x; }
   typedef float (*fp)(float);
   __constant__ fp table[3] = {f0, f1, f2};
   struct Base { __device__ virtual float g(float) const = 0; };
@@ -290,7 +375,8 @@ TEST_P(Program, VirtualFunctionsAndPointers) {
   }
 }
 
-/* ---- 16-bit floats ----------------------------------------------------------------------------------------------- */
+/* ---- 16-bit floats
+ * ----------------------------------------------------------------------------------------------- */
 
 TEST_P(Program, HalvesComputeInSingle) {
   COMPILE(R"(#include <cuda_fp16.h>
@@ -306,9 +392,11 @@ TEST_P(Program, HalvesComputeInSingle) {
   std::mt19937 rng(6);
   std::uniform_real_distribution<float> u(-30, 30);
   std::vector<float> x, y;
-  for (int i = 0; i < 500; i++) x.push_back(u(rng)), y.push_back(u(rng));
+  for (int i = 0; i < 500; i++)
+    x.push_back(u(rng)), y.push_back(u(rng));
   auto half = [](double v) { // v has few enough bits or is far from a tie
-    if (v == 0) return 0.0;
+    if (v == 0)
+      return 0.0;
     int e;
     std::frexp(v, &e);
     double ulp = std::ldexp(1.0, std::max(e, -13) - 11);
@@ -316,13 +404,15 @@ TEST_P(Program, HalvesComputeInSingle) {
   };
   auto bf = [](double v) {
     int e;
-    if (v == 0) return 0.0;
+    if (v == 0)
+      return 0.0;
     std::frexp(v, &e);
     double ulp = std::ldexp(1.0, e - 8);
     return std::nearbyint(v / ulp) * ulp;
   };
   auto value = [](uint16_t w, int mantissa) {
-    int bits = 15 - mantissa, bias = (1 << (bits - 1)) - 1, e = w >> mantissa & ((1 << bits) - 1), m = w & ((1 << mantissa) - 1);
+    int bits = 15 - mantissa, bias = (1 << (bits - 1)) - 1, e = w >> mantissa & ((1 << bits) - 1),
+        m = w & ((1 << mantissa) - 1);
     double v = e ? std::ldexp(m + (1 << mantissa), e - bias - mantissa) : std::ldexp(m, 1 - bias - mantissa);
     return w & 0x8000 ? -v : v;
   };
@@ -332,8 +422,12 @@ TEST_P(Program, HalvesComputeInSingle) {
   ASSERT_EQ(dev.run("k", 4, 128, h, b, h2, c, dx, dy, n), SG_PTX_OK) << dev.error;
   for (size_t i = 0; i < 500; i++) {
     double p = half(x[i]), q = half(y[i]);
-    ASSERT_EQ(value(h[i], 10), half(static_cast<double>(std::fma(static_cast<float>(p), static_cast<float>(q), 1.0f)))) << i;
-    ASSERT_EQ(value(b[i], 7), bf(static_cast<double>(static_cast<float>(bf(x[i])) / static_cast<float>(bf(y[i]))))) << i;
+    ASSERT_EQ(value(h[i], 10),
+              half(static_cast<double>(std::fma(static_cast<float>(p), static_cast<float>(q), 1.0f))))
+        << i;
+    ASSERT_EQ(value(b[i], 7),
+              bf(static_cast<double>(static_cast<float>(bf(x[i])) / static_cast<float>(bf(y[i])))))
+        << i;
     ASSERT_EQ(value(h2[2 * i], 10), half(p * q + p)) << i; // exact in double here
     ASSERT_EQ(value(h2[2 * i + 1], 10), half(q * q + p)) << i;
     ASSERT_EQ(c[i], (p < q) + 2 * (bf(x[i]) > bf(y[i])) + 4 * static_cast<int>(std::nearbyint(p))) << i;
@@ -346,7 +440,8 @@ TEST_P(Program, ComplexAndLgamma) {
     double s, c; sincos(x[i], &s, &c); double r = exp(x[i] * 0.1); z[i] = make_double2(r * c, r * s); g[i] = lgamma(x[i]) + hypot(x[i], 3.0); gf[i] = lgammaf((float)x[i]);
   })");
   std::vector<double> x;
-  for (int i = 0; i < 300; i++) x.push_back(-20.3 + 0.217 * i);
+  for (int i = 0; i < 300; i++)
+    x.push_back(-20.3 + 0.217 * i);
   double *z = dev.raw<double>(600), *g = dev.raw<double>(300), *dx = dev.put(x);
   float *gf = dev.raw<float>(300);
   int n = 300;
@@ -362,10 +457,12 @@ TEST_P(Program, ComplexAndLgamma) {
   }
 }
 
-/* ---- the system -------------------------------------------------------------------------------------------------- */
+/* ---- the system
+ * -------------------------------------------------------------------------------------------------- */
 
 TEST_P(Program, AssertAndPrintf) {
-  COMPILE(R"(extern "C" __global__ void k(int n) { printf("thread %d of %s: %5.2f %llx\n", (int)threadIdx.x, "k", 1.5 * threadIdx.x, 255ull); assert(threadIdx.x < n); })");
+  COMPILE(
+      R"(extern "C" __global__ void k(int n) { printf("thread %d of %s: %5.2f %llx\n", (int)threadIdx.x, "k", 1.5 * threadIdx.x, 255ull); assert(threadIdx.x < n); })");
   testing::internal::CaptureStdout();
   int n = 1;
   EXPECT_EQ(dev.run("k", 1, 2, n), SG_PTX_E_TRAP);
@@ -383,7 +480,8 @@ TEST_P(Program, LaunchesAtOnce) { // of one module, on several threads
   std::vector<uint32_t *> outs;
   std::vector<std::thread> threads;
   std::vector<sg_ptx_status> statuses(3);
-  for (size_t t = 0; t < 3; t++) outs.push_back(dev.raw<uint32_t>(2000));
+  for (size_t t = 0; t < 3; t++)
+    outs.push_back(dev.raw<uint32_t>(2000));
   const sg_ptx_kernel *kernel = sg_ptx_find_kernel(dev.module, "k");
   for (size_t t = 0; t < 3; t++)
     threads.emplace_back([&, t] {
@@ -393,18 +491,21 @@ TEST_P(Program, LaunchesAtOnce) { // of one module, on several threads
       void *args[] = {&outs[t], &sum, &n};
       statuses[t] = sg_ptx_launch(kernel, &grid, args, nullptr, dev.mem, 0, nullptr, error, sizeof error);
     });
-  for (std::thread &t : threads) t.join();
+  for (std::thread &t : threads)
+    t.join();
   EXPECT_EQ(*sum, 3u * 2048);
   for (size_t t = 0; t < 3; t++) {
     EXPECT_EQ(statuses[t], SG_PTX_OK);
     for (uint32_t i = 0; i < 2000; i++) {
       uint32_t s = 0;
-      for (uint32_t j = 0; j <= i % 50; j++) s += j * i;
+      for (uint32_t j = 0; j <= i % 50; j++)
+        s += j * i;
       ASSERT_EQ(outs[t][i], s);
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Program, testing::Values("compute_80", "compute_90", "compute_100"), [](const testing::TestParamInfo<const char *> &i) { return std::string(i.param); });
+INSTANTIATE_TEST_SUITE_P(All, Program, testing::Values("compute_80", "compute_90", "compute_100"),
+                         [](const testing::TestParamInfo<const char *> &i) { return std::string(i.param); });
 
 } // namespace

@@ -17,37 +17,64 @@ std::string hex(uint64_t value) {
 std::string thread_name(const Launch &launch, int thread) {
   unsigned t = static_cast<unsigned>(thread);
   unsigned x = launch.grid->block[0], y = launch.grid->block[1];
-  return "(" + std::to_string(t % x) + "," + std::to_string(t / x % y) + "," + std::to_string(t / x / y) + ")";
+  return "(" + std::to_string(t % x) + "," + std::to_string(t / x % y) + "," + std::to_string(t / x / y) +
+         ")";
 }
 
 std::string place(const Warp &w, const Op &op, int lane) {
   const Launch &launch = *w.cta->launch;
   const Function &fn = *w.frames.back().code->fn;
-  std::string s = "kernel " + launch.code->fn->name + ", PTX line " + std::to_string(op.in->line) + " (" + op.in->text();
+  std::string s =
+      "kernel " + launch.code->fn->name + ", PTX line " + std::to_string(op.in->line) + " (" + op.in->text();
 
-  if (fn.name != launch.code->fn->name) s += " in " + fn.name;
+  if (fn.name != launch.code->fn->name)
+    s += " in " + fn.name;
   if (op.in->loc_line) {
     auto file = launch.module->ast.files.find(op.in->loc_file);
-    s += ", " + (file == launch.module->ast.files.end() ? std::string("source") : file->second) + ":" + std::to_string(op.in->loc_line);
+    s += ", " + (file == launch.module->ast.files.end() ? std::string("source") : file->second) + ":" +
+         std::to_string(op.in->loc_line);
   }
   const unsigned *id = w.cta->id;
-  return s + "), block (" + std::to_string(id[0]) + "," + std::to_string(id[1]) + "," + std::to_string(id[2]) + "), thread " +
-         thread_name(launch, w.index * kLanes + lane);
+  return s + "), block (" + std::to_string(id[0]) + "," + std::to_string(id[1]) + "," +
+         std::to_string(id[2]) + "), thread " + thread_name(launch, w.index * kLanes + lane);
 }
 
 void fault(Warp &w, const Op &op, int lane, sg_ptx_status status, const std::string &what) {
   Launch &launch = *w.cta->launch;
-  if (launch.status != SG_PTX_OK) return;
+  if (launch.status != SG_PTX_OK)
+    return;
   launch.status = status;
   launch.error = place(w, op, lane) + ": " + what;
 }
 
 namespace {
 
-const uint64_t kQuantum = 4096; // warp-instructions of one turn: a warp that waits for another in a loop lets it run
+const uint64_t kQuantum =
+    4096; // warp-instructions of one turn: a warp that waits for another in a loop lets it run
 
-enum Special { TID_X, TID_Y, TID_Z, LANEID, MASK_EQ, MASK_LE, MASK_LT, MASK_GE, MASK_GT, NTID, CTAID = NTID + 3, NCTAID = CTAID + 3,
-               WARPID = NCTAID + 3, NWARPID, SMID, NSMID, GRIDID, DYNAMIC_SHARED, TOTAL_SHARED, AGGREGATE_SHARED, SPECIALS };
+enum Special {
+  TID_X,
+  TID_Y,
+  TID_Z,
+  LANEID,
+  MASK_EQ,
+  MASK_LE,
+  MASK_LT,
+  MASK_GE,
+  MASK_GT,
+  NTID,
+  CTAID = NTID + 3,
+  NCTAID = CTAID + 3,
+  WARPID = NCTAID + 3,
+  NWARPID,
+  SMID,
+  NSMID,
+  GRIDID,
+  DYNAMIC_SHARED,
+  TOTAL_SHARED,
+  AGGREGATE_SHARED,
+  SPECIALS
+};
 
 void fill(Warp &w, int which, uint32_t value) {
   uint32_t *p = reinterpret_cast<uint32_t *>(w.bases[2] + which * 128);
@@ -105,12 +132,14 @@ void begin_block(Cta &cta) {
     w.syncs.clear();
     w.frames.assign(1, Frame{launch.code, w.buffers[0].data()->bytes, 0, nullptr});
     w.stack.assign(1, Entry{0, kNone, w.live, 0});
-    for (int i = 0; i < 3; i++) fill(w, CTAID + i, cta.id[i]);
+    for (int i = 0; i < 3; i++)
+      fill(w, CTAID + i, cta.id[i]);
   }
   cta.arrivals.clear();
   // not zeros: a value that nobody wrote should not look like one
   std::fill(cta.shared.begin(), cta.shared.end(), static_cast<uint8_t>(0xcd));
-  if (cta.shadow) cta.shadow->begin_block();
+  if (cta.shadow)
+    cta.shadow->begin_block();
 }
 
 bool run_block(Cta &cta) {
@@ -124,13 +153,16 @@ bool run_block(Cta &cta) {
       if (w.state == Warp::READY) {
         run_warp(w, cta.warps.size() == 1 ? kQuantum * 16 : kQuantum);
         is_any = true;
-        if (launch.status != SG_PTX_OK) return false;
+        if (launch.status != SG_PTX_OK)
+          return false;
       }
       is_done = is_done && w.state == Warp::DONE;
       executed += w.executed;
     }
-    if (is_done) return true;
-    if (release_barriers(cta)) continue;
+    if (is_done)
+      return true;
+    if (release_barriers(cta))
+      continue;
     if (!is_any) {
       report_stuck(cta);
       return false;
@@ -138,9 +170,12 @@ bool run_block(Cta &cta) {
     if (executed > launch.limit) {
       Warp *busy = &cta.warps[0];
       for (Warp &w : cta.warps)
-        if (w.state == Warp::READY) busy = &w;
+        if (w.state == Warp::READY)
+          busy = &w;
       uint32_t pc = busy->stack.empty() ? 0 : busy->stack.back().pc;
-      fault(*busy, busy->frames.back().code->ops[pc], 0, SG_PTX_E_TIMEOUT, "more than " + std::to_string(launch.limit) + " instructions: an endless loop, or a wait for what no other warp of the block does");
+      fault(*busy, busy->frames.back().code->ops[pc], 0, SG_PTX_E_TIMEOUT,
+            "more than " + std::to_string(launch.limit) +
+                " instructions: an endless loop, or a wait for what no other warp of the block does");
       return false;
     }
   }
@@ -150,14 +185,18 @@ bool run_block(Cta &cta) {
 struct Order {
   uint64_t n, step = 1, start = 0;
   Order(uint64_t count, uint64_t seed) : n(count) {
-    if (seed == 0 || n < 2) return;
+    if (seed == 0 || n < 2)
+      return;
     uint64_t x = seed * 0x9e3779b97f4a7c15ull + 0x632be59bd9b4e019ull;
     x ^= x >> 29;
     start = x % n;
     step = (x >> 7) % n | 1;
-    while (std::gcd(step, n) != 1) step++;
+    while (std::gcd(step, n) != 1)
+      step++;
   }
-  uint64_t at(uint64_t i) const { return static_cast<uint64_t>((static_cast<unsigned __int128>(i) * step + start) % n); }
+  uint64_t at(uint64_t i) const {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(i) * step + start) % n);
+  }
 };
 
 } // namespace
@@ -169,16 +208,19 @@ bool run_launch(Launch *launch) {
   launch->threads = static_cast<int>(block[0] * block[1] * block[2]);
   cta.launch = launch;
   cta.shared.resize(launch->shared_bytes);
-  if (launch->shared_bytes > 0) cta.shadow = std::make_unique<SharedShadow>(launch->shared_bytes);
+  if (launch->shared_bytes > 0)
+    cta.shadow = std::make_unique<SharedShadow>(launch->shared_bytes);
   cta.warps.resize(static_cast<size_t>((launch->threads + kLanes - 1) / kLanes));
-  for (size_t i = 0; i < cta.warps.size(); i++) init_warp(cta.warps[i], cta, static_cast<int>(i));
+  for (size_t i = 0; i < cta.warps.size(); i++)
+    init_warp(cta.warps[i], cta, static_cast<int>(i));
   Order order(static_cast<uint64_t>(grid[0]) * grid[1] * grid[2], launch->grid->order_seed);
   for (uint64_t i = 0; i < order.n; i++) {
     uint64_t b = order.at(i);
     cta.id[0] = static_cast<unsigned>(b % grid[0]);
     cta.id[1] = static_cast<unsigned>(b / grid[0] % grid[1]);
     cta.id[2] = static_cast<unsigned>(b / grid[0] / grid[1]);
-    if (!run_block(cta)) return false;
+    if (!run_block(cta))
+      return false;
   }
   return true;
 }

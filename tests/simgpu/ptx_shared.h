@@ -1,9 +1,9 @@
 /*
  * Who touched which byte of shared memory since the last barrier: races, and reads of what nobody wrote.
  *
- * Two accesses of a byte by different threads conflict when one of them writes and no barrier lies between; a bar.warp.sync
- * of both lanes orders lanes of one warp. A write of the value that is there already, and two accesses that are both volatile,
- * atomic or otherwise strong, are no conflict.
+ * Two accesses of a byte by different threads conflict when one of them writes and no barrier lies between; a
+ * bar.warp.sync of both lanes orders lanes of one warp. A write of the value that is there already, and two
+ * accesses that are both volatile, atomic or otherwise strong, are no conflict.
  */
 #pragma once
 #include "ptx_exec.h"
@@ -41,8 +41,10 @@ private:
 
   static constexpr uint16_t kManyWarps = 0xffff;
 
-  bool is_ordered(const Warp &w, int lane, uint32_t then, unsigned warp, uint32_t lanes_then, uint16_t sync) const;
-  bool race(Warp &w, const Op &op, int lane, uint64_t at, const Cell &cell, const char *what, bool is_with_write);
+  bool is_ordered(const Warp &w, int lane, uint32_t then, unsigned warp, uint32_t lanes_then,
+                  uint16_t sync) const;
+  bool race(Warp &w, const Op &op, int lane, uint64_t at, const Cell &cell, const char *what,
+            bool is_with_write);
   void note_read(const Warp &w, int lane, Cell &cell, bool is_strong) const;
 };
 

@@ -1,4 +1,5 @@
-/* Branches, calls and other flow as rows; the functions of the system that kernels may call: vprintf, __assertfail. */
+/* Branches, calls and other flow as rows; the functions of the system that kernels may call: vprintf,
+ * __assertfail. */
 #include <cstdio>
 
 #include "ptx_access.h"
@@ -14,7 +15,8 @@ void decode_bra(Decoder &d, Mods &m) {
 }
 
 void decode_brx(Decoder &d, Mods &m) {
-  if (!m.take("idx")) throw Unknown{""};
+  if (!m.take("idx"))
+    throw Unknown{""};
   m.take("uni");
   d.need(2);
   d.op.a = d.src(0, Type::U32);
@@ -31,8 +33,12 @@ void decode_ret(Decoder &d, Mods &m) {
   d.op.flow = d.is_entry() ? Flow::EXIT : Flow::RET;
 }
 
-void decode_exit(Decoder &d, Mods &) { d.op.flow = Flow::EXIT; }
-void decode_trap(Decoder &d, Mods &) { d.op.flow = Flow::TRAP; }
+void decode_exit(Decoder &d, Mods &) {
+  d.op.flow = Flow::EXIT;
+}
+void decode_trap(Decoder &d, Mods &) {
+  d.op.flow = Flow::TRAP;
+}
 
 /* Lanes run in order and blocks one after another: memory is always in order. */
 void decode_fence(Decoder &d, Mods &m) {
@@ -48,11 +54,13 @@ void decode_nothing(Decoder &d, Mods &m) {
   d.op.flow = Flow::NEXT;
 }
 
-/* ---- functions of the system ------------------------------------------------------------------------------------- */
+/* ---- functions of the system
+ * ------------------------------------------------------------------------------------- */
 
 template <class T> T argument(Warp &w, const Call &call, size_t i, int lane) {
   T value = {};
-  const uint8_t *p = w.local.data() + static_cast<size_t>(lane) * w.cta->launch->local_stride + w.local_base() + call.params[i].first;
+  const uint8_t *p = w.local.data() + static_cast<size_t>(lane) * w.cta->launch->local_stride +
+                     w.local_base() + call.params[i].first;
   memcpy(&value, p, std::min(sizeof value, call.params[i].second));
   return value;
 }
@@ -62,11 +70,13 @@ bool peek(Warp &w, int lane, uint64_t addr, void *out, size_t n) {
   Launch &launch = *w.cta->launch;
   if ((addr & kWindowMask) == kLocalWindow) {
     uint64_t at = addr & ~kWindowMask;
-    if (at + n > launch.local_stride) return false;
+    if (at + n > launch.local_stride)
+      return false;
     memcpy(out, w.local.data() + static_cast<size_t>(lane) * launch.local_stride + at, n);
     return true;
   }
-  if (sg_memory_check_read(launch.mem, addr, n, 1, launch.device, nullptr, 0) != SG_MEMORY_OK) return false;
+  if (sg_memory_check_read(launch.mem, addr, n, 1, launch.device, nullptr, 0) != SG_MEMORY_OK)
+    return false;
   memcpy(out, reinterpret_cast<const void *>(addr), n);
   return true;
 }
@@ -74,8 +84,10 @@ bool peek(Warp &w, int lane, uint64_t addr, void *out, size_t n) {
 bool peek_string(Warp &w, int lane, uint64_t addr, std::string *out) {
   char c;
   for (out->clear(); out->size() < 4096; *out += c) {
-    if (!peek(w, lane, addr + out->size(), &c, 1)) return false;
-    if (c == 0) return true;
+    if (!peek(w, lane, addr + out->size(), &c, 1))
+      return false;
+    if (c == 0)
+      return true;
   }
   return true;
 }
@@ -84,20 +96,24 @@ bool peek_string(Warp &w, int lane, uint64_t addr, std::string *out) {
 bool convert(Warp &w, int lane, const std::string &spec, uint64_t *args, std::string *out) {
   char text[512];
   char kind = spec.back();
-  bool is_wide = spec.find('l') != std::string::npos || spec.find('j') != std::string::npos || spec.find('z') != std::string::npos;
+  bool is_wide = spec.find('l') != std::string::npos || spec.find('j') != std::string::npos ||
+                 spec.find('z') != std::string::npos;
   bool is_8 = is_wide || strchr("eEfFgGaAsp", kind);
   uint64_t word = 0;
   size_t bytes = is_8 ? 8 : 4;
 
   *args = (*args + bytes - 1) / bytes * bytes;
-  if (!peek(w, lane, *args, &word, bytes)) return false;
+  if (!peek(w, lane, *args, &word, bytes))
+    return false;
   *args += bytes;
   std::string flags;
   for (char c : spec.substr(0, spec.size() - 1))
-    if (!strchr("hljzt", c)) flags += c;
+    if (!strchr("hljzt", c))
+      flags += c;
   if (kind == 's') {
     std::string s;
-    if (!peek_string(w, lane, word, &s)) return false;
+    if (!peek_string(w, lane, word, &s))
+      return false;
     snprintf(text, sizeof text, (flags + "s").c_str(), s.c_str());
   } else if (strchr("eEfFgGaA", kind)) {
     double x;
@@ -123,8 +139,10 @@ bool format(Warp &w, int lane, const std::string &f, uint64_t args, std::string 
       *out += f[++i];
     } else {
       size_t end = f.find_first_of("diouxXcsfFeEgGaAp", i + 1);
-      if (end == std::string::npos || end - i > 20 || f.find('*', i) < end) return false;
-      if (!convert(w, lane, f.substr(i, end - i + 1), &args, out)) return false;
+      if (end == std::string::npos || end - i > 20 || f.find('*', i) < end)
+        return false;
+      if (!convert(w, lane, f.substr(i, end - i + 1), &args, out))
+        return false;
       i = end;
     }
   }
@@ -141,9 +159,12 @@ void print(Warp &w, const Op &op, const Call &call, uint32_t mask) {
       return;
     }
     fputs(out.c_str(), stdout);
-    if (call.results.empty()) continue;
+    if (call.results.empty())
+      continue;
     int32_t n = static_cast<int32_t>(out.size());
-    memcpy(w.local.data() + static_cast<size_t>(l) * w.cta->launch->local_stride + w.local_base() + call.results[0].first, &n, sizeof n);
+    memcpy(w.local.data() + static_cast<size_t>(l) * w.cta->launch->local_stride + w.local_base() +
+               call.results[0].first,
+           &n, sizeof n);
   }
 }
 
@@ -167,10 +188,14 @@ void system_call(Warp &w, const Op &op, uint32_t mask) {
 }
 
 const Row kFlowRows[] = {
-    {"bra", decode_bra},           {"brx", decode_brx},       {"call", decode_call},     {"ret", decode_ret},
-    {"exit", decode_exit},         {"trap", decode_trap},     {"brkpt", decode_trap},    {"bar", decode_barrier},
-    {"barrier", decode_barrier},   {"membar", decode_fence},  {"fence", decode_fence},   {"nanosleep", decode_nothing},
-    {"pmevent", decode_nothing},   {"griddepcontrol", decode_nothing}, {nullptr, nullptr},
+    {"bra", decode_bra},         {"brx", decode_brx},
+    {"call", decode_call},       {"ret", decode_ret},
+    {"exit", decode_exit},       {"trap", decode_trap},
+    {"brkpt", decode_trap},      {"bar", decode_barrier},
+    {"barrier", decode_barrier}, {"membar", decode_fence},
+    {"fence", decode_fence},     {"nanosleep", decode_nothing},
+    {"pmevent", decode_nothing}, {"griddepcontrol", decode_nothing},
+    {nullptr, nullptr},
 };
 
 } // namespace sg

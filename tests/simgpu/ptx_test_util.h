@@ -20,7 +20,9 @@ public:
   ~Device();
 
   /* Device memory; freed with the device. Nobody has written it. */
-  template <class T> T *raw(size_t n, int device = 0) { return static_cast<T *>(allocate(n * sizeof(T), device)); }
+  template <class T> T *raw(size_t n, int device = 0) {
+    return static_cast<T *>(allocate(n * sizeof(T), device));
+  }
   template <class T> T *put(const std::vector<T> &values, int device = 0) {
     T *p = raw<T>(values.size(), device);
     memcpy(p, values.data(), values.size() * sizeof(T));
@@ -30,7 +32,8 @@ public:
   void release(void *p); // it stays mapped until the device goes
 
   bool load(const std::string &ptx); // a failure is a test failure
-  sg_ptx_status launch(const char *kernel, unsigned blocks, unsigned threads, std::vector<void *> args, size_t shared = 0);
+  sg_ptx_status launch(const char *kernel, unsigned blocks, unsigned threads, std::vector<void *> args,
+                       size_t shared = 0);
   template <class... A> sg_ptx_status run(const char *kernel, unsigned blocks, unsigned threads, A... args) {
     return launch(kernel, blocks, threads, {static_cast<void *>(&args)...});
   }
@@ -50,16 +53,18 @@ private:
 std::string ptx_kernel(const std::string &body, const std::string &before = "");
 
 /*
- * One instruction, or a few, over vectors of words: inputs are b64 in %a0 .. %a3 (their low parts in %r0.., %h0.., and as floats in
- * %f0.., %d0..), the results are what the text leaves in %x0, %x1 (b64). One thread an element, so that lanes are used.
+ * One instruction, or a few, over vectors of words: inputs are b64 in %a0 .. %a3 (their low parts in %r0..,
+ * %h0.., and as floats in %f0.., %d0..), the results are what the text leaves in %x0, %x1 (b64). One thread
+ * an element, so that lanes are used.
  */
 using Words = std::vector<uint64_t>;
 std::vector<Words> ptx_eval(const std::string &text, const std::vector<Words> &inputs, size_t outputs = 1);
 /* A single case. */
 uint64_t ptx_one(const std::string &text, const Words &inputs);
 
-#define REQUIRE_NVRTC(name, source, ...)                                              \
-  std::string name##_why;                                                             \
-  std::string name = nvrtc_compile(source, &name##_why, ##__VA_ARGS__);               \
-  if (name.empty() && name##_why.compare(0, 5, "error") != 0) GTEST_SKIP() << name##_why; \
+#define REQUIRE_NVRTC(name, source, ...)                                                                     \
+  std::string name##_why;                                                                                    \
+  std::string name = nvrtc_compile(source, &name##_why, ##__VA_ARGS__);                                      \
+  if (name.empty() && name##_why.compare(0, 5, "error") != 0)                                                \
+    GTEST_SKIP() << name##_why;                                                                              \
   ASSERT_FALSE(name.empty()) << name##_why
