@@ -7,9 +7,9 @@ namespace {
 /* Every run of a touch; a touch without gaps is one. */
 template <class F> bool each_run(const Touch &t, F f) {
   if (t.rows == 0 || t.width == 0) return true;
-  if (t.rows == 1 || t.pitch == t.width) return f(t.base, t.width * t.rows);
+  if (t.whole()) return f(t.begin(0), t.rows == 1 ? t.end(0) - t.begin(0) : t.width * t.rows);
   for (size_t r = 0; r < t.rows; r++)
-    if (!f(t.base + r * t.pitch, t.width)) return false;
+    if (t.end(r) > t.begin(r) && !f(t.begin(r), t.end(r) - t.begin(r))) return false;
   return true;
 }
 

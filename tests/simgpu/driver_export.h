@@ -16,25 +16,32 @@
 
 namespace sg {
 
-/* Bytes that a piece of work reads or writes: `rows` runs of `width` bytes, `pitch` apart. `both`: written, and read before. */
+/*
+ * Bytes that a piece of work reads or writes: `rows` runs of `width` bytes, `pitch` apart. `both`: written, and read before.
+ * triangle e > 0: run r lacks its first r * e bytes; e < 0: it has the first (r + 1) * -e only. The triangles of column-major
+ * matrices, whose runs are columns.
+ */
 struct Touch {
   uintptr_t base;
   size_t width, pitch, rows;
   bool write;
   bool both;
+  long triangle = 0;
+
+  /* Run r. */
+  uintptr_t begin(size_t r) const { return base + r * pitch + (triangle > 0 ? less(r * size_t(triangle)) : 0); }
+  uintptr_t end(size_t r) const { return base + r * pitch + (triangle < 0 ? less((r + 1) * size_t(-triangle)) : width); }
+  bool whole() const { return rows == 1 || (pitch == width && triangle == 0); }
+
+private:
+  size_t less(size_t n) const { return n < width ? n : width; }
 };
-inline Touch reads(const void *p, size_t bytes) { return {uintptr_t(p), bytes, bytes, 1, false, false}; }
-inline Touch writes(const void *p, size_t bytes) { return {uintptr_t(p), bytes, bytes, 1, true, false}; }
-inline Touch updates(const void *p, size_t bytes) { return {uintptr_t(p), bytes, bytes, 1, true, true}; }
-inline Touch reads2(const void *p, size_t width, size_t pitch, size_t rows) {
-  return {uintptr_t(p), width, pitch, rows, false, false};
-}
-inline Touch writes2(const void *p, size_t width, size_t pitch, size_t rows) {
-  return {uintptr_t(p), width, pitch, rows, true, false};
-}
-inline Touch updates2(const void *p, size_t width, size_t pitch, size_t rows) {
-  return {uintptr_t(p), width, pitch, rows, true, true};
-}
+inline Touch reads2(const void *p, size_t width, size_t pitch, size_t rows) { return {uintptr_t(p), width, pitch, rows, false, false}; }
+inline Touch writes2(const void *p, size_t width, size_t pitch, size_t rows) { return {uintptr_t(p), width, pitch, rows, true, false}; }
+inline Touch updates2(const void *p, size_t width, size_t pitch, size_t rows) { return {uintptr_t(p), width, pitch, rows, true, true}; }
+inline Touch reads(const void *p, size_t bytes) { return reads2(p, bytes, bytes, 1); }
+inline Touch writes(const void *p, size_t bytes) { return writes2(p, bytes, bytes, 1); }
+inline Touch updates(const void *p, size_t bytes) { return updates2(p, bytes, bytes, 1); }
 
 #pragma GCC visibility push(default)
 /* Queue work on a stream (NULL: the default stream of the current context). When it runs, its touches are checked first

@@ -16,12 +16,10 @@ bool before(const Access &a, const Clock &clock) {
 bool run_meets(uintptr_t begin, uintptr_t end, const Touch &t) {
   uintptr_t last = t.base + (t.rows - 1) * t.pitch + t.width;
   if (end <= t.base || begin >= last) return false;
-  if (t.rows == 1 || t.pitch == 0) return true;
-  size_t row = begin <= t.base ? 0 : (begin - t.base) / t.pitch;
-  for (size_t r = row; r < t.rows && r <= row + 1; r++) {
-    uintptr_t at = t.base + r * t.pitch;
-    if (begin < at + t.width && end > at) return true;
-  }
+  if (t.whole() && t.triangle == 0) return true;
+  size_t first = begin <= t.base ? 0 : (begin - t.base) / t.pitch, last_row = end <= t.base ? 0 : (end - 1 - t.base) / t.pitch;
+  for (size_t r = first; r < t.rows && r <= last_row; r++)
+    if (begin < t.end(r) && end > t.begin(r)) return true;
   return false;
 }
 
@@ -52,7 +50,7 @@ bool touch_overlap(const Touch &a, const Touch &b) {
   if (a_end <= b.base || b_end <= a.base) return false;
   const Touch &few = a.rows <= b.rows ? a : b, &many = a.rows <= b.rows ? b : a;
   for (size_t r = 0; r < few.rows; r++)
-    if (run_meets(few.base + r * few.pitch, few.base + r * few.pitch + few.width, many)) return true;
+    if (few.end(r) > few.begin(r) && run_meets(few.begin(r), few.end(r), many)) return true;
   return false;
 }
 
