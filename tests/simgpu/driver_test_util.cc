@@ -47,6 +47,7 @@ void Simulated::start(const char *configuration) {
 
 void Simulated::finish() {
   for (size_t d = 0; d < ctx.size(); d++) {
+    if (ctx[d] == nullptr) continue; /* the test has ended it */
     CU(cuCtxSetCurrent)(ctx[d]);
     CU(cuStreamDestroy)(stream[d]);
     CU(cuCtxSetCurrent)(nullptr);
