@@ -34,9 +34,15 @@ CUresult result_of(sg_ptx_status status) {
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 
-CUresult run_launch(Launch &l) {
+void note_touch(void *user, uint64_t base, size_t bytes, int written) {
+  static_cast<std::vector<Touch> *>(user)->push_back({uintptr_t(base), bytes, bytes, 1, written != 0, false});
+}
+
+CUresult run_launch(Launch &l, std::vector<Touch> *met) {
   char error[1024] = "";
   std::shared_lock<std::shared_mutex> guard(state().mapping);
+  l.grid.touched = note_touch;
+  l.grid.touched_user = met;
   sg_ptx_status status =
       sg_ptx_launch(l.kernel, &l.grid, nullptr, l.params.data(), state().memory, l.device, &l.counts, error, sizeof error);
   if (status != SG_PTX_OK) fail_check("%s: %s", sg_ptx_status_name(status), error);
@@ -129,7 +135,7 @@ CUresult launch(const char *name, const CUlaunchConfig &c, CUfunction f, void **
     auto op = std::make_unique<Op>();
     op->what = info->name; /* the module outlives its launches: unloading waits */
     op->step = true;
-    op->run = [l](Op &) { return run_launch(*l); };
+    op->run = [l](Op &self) { return run_launch(*l, &self.met); };
     op->finish = [l] { count_launch(*l); };
     stream_issue(stream, std::move(op));
     return CUDA_SUCCESS;

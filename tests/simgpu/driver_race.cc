@@ -62,8 +62,13 @@ void race_check(const Lane &lane, const Op &op) {
     while (history.size() >= history_limit) history.pop_front();
     state().sched.prune_at = std::max<size_t>(32, 2 * history.size());
   }
+  Access mine = {lane.index, op.number, op.clock, op.what, op.touches, UINTPTR_MAX, 0};
+  for (const Touch &t : mine.touches) {
+    mine.low = std::min(mine.low, t.base);
+    mine.high = std::max(mine.high, t.base + (t.rows - 1) * t.pitch + t.width);
+  }
   for (const Access &a : history) {
-    if (a.lane == lane.index || before(a, op.clock)) continue;
+    if (a.lane == lane.index || before(a, op.clock) || a.high <= mine.low || mine.high <= a.low) continue;
     for (const Touch &x : a.touches) {
       bool found = false;
       for (const Touch &y : op.touches)
@@ -75,7 +80,7 @@ void race_check(const Lane &lane, const Op &op) {
       if (found) break;
     }
   }
-  history.push_back({lane.index, op.number, op.clock, op.what, op.touches});
+  history.push_back(std::move(mine));
 }
 
 void race_forget(uintptr_t base, size_t bytes) {

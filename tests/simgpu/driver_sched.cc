@@ -57,6 +57,7 @@ void run_one(Lane &lane, Op &op, Lock &lock) {
   }
   if (r != CUDA_SUCCESS && lane.ctx->error == CUDA_SUCCESS) lane.ctx->error = r;
   if (!ran || r != CUDA_SUCCESS) return;
+  op.touches.insert(op.touches.end(), op.met.begin(), op.met.end());
   if (!op.touches.empty()) race_check(lane, op);
   if (op.finish) op.finish();
 }

@@ -52,7 +52,8 @@ struct Op {
   const char *what = "";
   std::function<CUresult(Op &)> run; /* without the lock; not CUDA_SUCCESS: the context has failed */
   std::function<void()> finish;      /* with the lock, after it has run without an error and was looked at for races */
-  std::vector<Touch> touches;        /* memory read and written; kernels add theirs while they run */
+  std::vector<Touch> touches;        /* memory read and written */
+  std::vector<Touch> met;            /* by run: what it turned out to touch beyond that */
   std::vector<Ticket> after;         /* beyond the lane's own order */
   bool even_broken = false;          /* runs though the context has failed */
   bool tells_host = false;           /* the application's own function: what is before it is then known to the host */
@@ -69,6 +70,7 @@ struct Access {
   Clock clock;
   const char *what;
   std::vector<Touch> touches;
+  uintptr_t low, high; /* what all of them lie in */
 };
 
 struct Scheduler {

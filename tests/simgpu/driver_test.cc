@@ -52,7 +52,7 @@ TEST(DriverAlone, SymbolsByVersion) {
   const char *text = nullptr;
   EXPECT_EQ(CU(cuGetErrorName)(CUDA_ERROR_ILLEGAL_ADDRESS, &text), CUDA_SUCCESS);
   EXPECT_STREQ(text, "CUDA_ERROR_ILLEGAL_ADDRESS");
-  EXPECT_EQ(CU(cuGetErrorString)(CUresult(12345), &text), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(CU(cuGetErrorString)(CUresult(1000), &text), CUDA_ERROR_INVALID_VALUE);
 }
 
 TEST_F(Driver, DevicesAnswer) {
@@ -75,7 +75,7 @@ TEST_F(Driver, DevicesAnswer) {
   OK(CU(cuDeviceGetPCIBusId)(bus, sizeof bus, 2));
   OK(CU(cuDeviceGetByPCIBusId)(&dev, bus));
   EXPECT_EQ(dev, 2);
-  EXPECT_EQ(CU(cuDeviceGetAttribute)(&v, CUdevice_attribute(100000), 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(CU(cuDeviceGetAttribute)(&v, CUdevice_attribute(200), 0), CUDA_ERROR_INVALID_VALUE);
 }
 
 TEST_F(Driver, ContextsStack) {
