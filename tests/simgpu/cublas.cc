@@ -49,13 +49,12 @@ using namespace sg;
 cublasStatus_t CUBLASWINAPI cublasCreate_v2(cublasHandle_t *out) {
   if (out == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *out = nullptr;
-  CUresult r = export_context_error(); /* the real one makes the primary context of device 0 current where none is */
-  if (r != CUDA_SUCCESS) return CUBLAS_STATUS_NOT_INITIALIZED;
+  CUresult r = export_create(); /* the real one makes the primary context of device 0 current where none is */
+  if (r != CUDA_SUCCESS) return r == CUDA_ERROR_OUT_OF_MEMORY ? CUBLAS_STATUS_ALLOC_FAILED : CUBLAS_STATUS_NOT_INITIALIZED;
   auto *h = new cublasContext;
   h->device = export_current_device();
   std::lock_guard<std::mutex> guard(mutex);
   handles().insert(h);
-  export_count_handles(1);
   *out = h;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -63,7 +62,7 @@ cublasStatus_t CUBLASWINAPI cublasCreate_v2(cublasHandle_t *out) {
 cublasStatus_t CUBLASWINAPI cublasDestroy_v2(cublasHandle_t h) {
   std::lock_guard<std::mutex> guard(mutex);
   if (h == nullptr || handles().erase(h) == 0) return CUBLAS_STATUS_NOT_INITIALIZED;
-  export_count_handles(-1);
+  export_destroy();
   delete h;
   return CUBLAS_STATUS_SUCCESS;
 }

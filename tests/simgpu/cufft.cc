@@ -225,18 +225,18 @@ cufftResult create_and(cufftHandle *out, const std::function<cufftResult(cufftHa
 cufftResult CUFFTAPI cufftCreate(cufftHandle *out) {
   static int next = 1;
   if (out == nullptr) return CUFFT_INVALID_VALUE;
-  if (sg::export_context_error() != CUDA_SUCCESS) return CUFFT_SETUP_FAILED;
+  CUresult r = sg::export_create();
+  if (r != CUDA_SUCCESS) return r == CUDA_ERROR_OUT_OF_MEMORY ? CUFFT_ALLOC_FAILED : CUFFT_SETUP_FAILED;
   std::lock_guard<std::mutex> guard(mutex);
   *out = next++;
   plans()[*out] = Plan();
-  sg::export_count_handles(1);
   return CUFFT_SUCCESS;
 }
 
 cufftResult CUFFTAPI cufftDestroy(cufftHandle h) {
   std::lock_guard<std::mutex> guard(mutex);
   if (plans().erase(h) == 0) return CUFFT_INVALID_PLAN;
-  sg::export_count_handles(-1);
+  sg::export_destroy();
   return CUFFT_SUCCESS;
 }
 

@@ -38,12 +38,12 @@ using namespace sg;
 cusolverStatus_t CUSOLVERAPI cusolverDnCreate(cusolverDnHandle_t *out) {
   if (out == nullptr) return CUSOLVER_STATUS_INVALID_VALUE;
   *out = nullptr;
-  if (export_context_error() != CUDA_SUCCESS) return CUSOLVER_STATUS_NOT_INITIALIZED;
+  CUresult r = export_create();
+  if (r != CUDA_SUCCESS) return r == CUDA_ERROR_OUT_OF_MEMORY ? CUSOLVER_STATUS_ALLOC_FAILED : CUSOLVER_STATUS_NOT_INITIALIZED;
   auto *h = new cusolverDnContext;
   h->device = export_current_device();
   std::lock_guard<std::mutex> guard(mutex);
   handles().insert(h);
-  export_count_handles(1);
   *out = h;
   return CUSOLVER_STATUS_SUCCESS;
 }
@@ -51,7 +51,7 @@ cusolverStatus_t CUSOLVERAPI cusolverDnCreate(cusolverDnHandle_t *out) {
 cusolverStatus_t CUSOLVERAPI cusolverDnDestroy(cusolverDnHandle_t h) {
   std::lock_guard<std::mutex> guard(mutex);
   if (h == nullptr || handles().erase(h) == 0) return CUSOLVER_STATUS_NOT_INITIALIZED;
-  export_count_handles(-1);
+  export_destroy();
   delete h;
   return CUSOLVER_STATUS_SUCCESS;
 }

@@ -16,16 +16,16 @@ struct cusparseContext {
 
 cusparseStatus_t CUSPARSEAPI cusparseCreate(cusparseHandle_t *out) {
   if (out == nullptr) return CUSPARSE_STATUS_INVALID_VALUE;
-  if (sg::export_context_error() != CUDA_SUCCESS) return CUSPARSE_STATUS_NOT_INITIALIZED;
+  CUresult r = sg::export_create();
+  if (r != CUDA_SUCCESS) return r == CUDA_ERROR_OUT_OF_MEMORY ? CUSPARSE_STATUS_ALLOC_FAILED : CUSPARSE_STATUS_NOT_INITIALIZED;
   *out = new cusparseContext;
-  sg::export_count_handles(1);
   return CUSPARSE_STATUS_SUCCESS;
 }
 
 cusparseStatus_t CUSPARSEAPI cusparseDestroy(cusparseHandle_t h) {
   if (h == nullptr) return CUSPARSE_STATUS_NOT_INITIALIZED;
   delete h;
-  sg::export_count_handles(-1);
+  sg::export_destroy();
   return CUSPARSE_STATUS_SUCCESS;
 }
 

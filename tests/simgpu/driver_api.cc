@@ -15,7 +15,8 @@ CUresult fault_error(Kind kind) {
   }
 }
 
-/* Counts the call; true: it is to fail. */
+} // namespace
+
 bool take_fault(Kind kind) {
   State &s = state();
   FaultPlan &f = s.faults;
@@ -33,8 +34,6 @@ bool take_fault(Kind kind) {
   if (fail) s.counts.faults++;
   return fail;
 }
-
-} // namespace
 
 State &state() {
   static State *s = [] {

@@ -50,8 +50,8 @@ void update_peers(int device) {
 void context_destroy(CUcontext ctx, Lock &lock) {
   State &s = state();
 
+  context_wait(ctx, lock); /* memory whose release is in a queue is no leak */
   report_left(ctx);
-  context_wait(ctx, lock);
   while (!ctx->streams.empty()) stream_end(*ctx->streams.begin(), lock);
   s.changed.wait(lock, [&] {
     for (const auto &lane : s.sched.lanes)

@@ -149,6 +149,7 @@ template <class F> CUresult call(const char *name, const Gate &gate, F body) {
   return result == CUDA_SUCCESS ? injected : result;
 }
 
+bool take_fault(Kind kind); /* counts a call for the fault plan; true: it is to fail */
 CUcontext current_context();
 bool inside_host_function();
 /* Whether the fault plan wants this copy or launch to fail when it runs; counted by gate_enter. */

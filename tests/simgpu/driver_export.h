@@ -56,8 +56,10 @@ int export_stream_device(CUstream stream);
 int export_pointer_device(const void *p);
 int export_current_device(); /* -1: no current context */
 CUresult export_context_error();
+/* A library handle begins (needs a context, counts as an allocation of the fault plan) and ends. */
+CUresult export_create();
+void export_destroy();
 void export_count_communicators(int by);
-void export_count_handles(int by);
 /* Whether the fault plan wants this NCCL call to fail. */
 bool export_nccl_fault();
 void export_fail_check(const char *text);

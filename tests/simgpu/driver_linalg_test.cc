@@ -119,6 +119,19 @@ TEST_F(Linalg, OperandsOutsideOfTheirMemoryMakeTheContextFail) {
   mine.clear(); /* the context's end frees them */
 }
 
+TEST_F(Linalg, PlannedFaultsReachTheLibraries) {
+  double one = 1, zero = 0;
+  cublasHandle_t more = nullptr;
+  double *a = up(noise(4, 1)), *c = empty<double>(4);
+  ASSERT_EQ(SIM(sg_sim_configure)("fault=launch:1,alloc:0"), 0);
+  EXPECT_EQ(BLAS(cublasCreate)(&more), CUBLAS_STATUS_ALLOC_FAILED);
+  EXPECT_EQ(more, nullptr);
+  BOK(BLAS(cublasDgemm)(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &one, a, 2, a, 2, &zero, c, 2));
+  EXPECT_EQ(BLAS(cublasDgemm)(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &one, a, 2, a, 2, &zero, c, 2), CUBLAS_STATUS_EXECUTION_FAILED);
+  BOK(BLAS(cublasDgemm)(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &one, a, 2, a, 2, &zero, c, 2));
+  ASSERT_EQ(SIM(sg_sim_configure)("fault=none"), 0);
+}
+
 TEST_F(Linalg, HalfProductsComputeInFloat) {
   /* 2048 ones and a 2048 in f16: a sum kept in f16 would stop growing at 2048 */
   constexpr int k = 2049;

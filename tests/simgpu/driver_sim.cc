@@ -150,6 +150,7 @@ CUresult export_enqueue(CUstream handle, const char *what, std::vector<Touch> to
   CUstream stream = nullptr;
 
   if (!s.initialised) return CUDA_ERROR_NOT_INITIALIZED;
+  if (!waits && take_fault(Kind::launch)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES; /* NCCL's calls have their own count */
   CUresult r = stream_resolve(current_context(), handle, &stream);
   if (r != CUDA_SUCCESS) return r;
   if (stream->ctx->error != CUDA_SUCCESS) return stream->ctx->error;
@@ -195,14 +196,23 @@ CUresult export_context_error() {
   return ctx == nullptr || s.contexts.count(ctx) == 0 ? CUDA_ERROR_INVALID_CONTEXT : ctx->error;
 }
 
+CUresult export_create() {
+  CUresult r = export_context_error();
+  if (r != CUDA_SUCCESS) return r;
+  Lock lock(state().mutex);
+  if (take_fault(Kind::alloc)) return CUDA_ERROR_OUT_OF_MEMORY;
+  state().handles++;
+  return CUDA_SUCCESS;
+}
+
 void export_count_communicators(int by) {
   Lock lock(state().mutex);
   state().communicators += by;
 }
 
-void export_count_handles(int by) {
+void export_destroy() {
   Lock lock(state().mutex);
-  state().handles += by;
+  state().handles--;
 }
 
 bool export_nccl_fault() {
