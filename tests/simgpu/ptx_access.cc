@@ -56,6 +56,10 @@ Met *find_met(Launch &launch, uint64_t addr) {
     launch.met.emplace_back();
     launch.met[i].allocation = a;
     launch.met[i].is_ours = launch.mem->may_access(launch.device, *a);
+    if (launch.grid->touched != nullptr) {
+      launch.met[i].read_ranges.open(a->info.bytes);
+      launch.met[i].written_ranges.open(a->info.bytes);
+    }
     if (launch.flags & SG_PTX_COUNT_DISTINCT) {
       launch.met[i].read_map = std::make_unique<ByteMap>(a->info.bytes);
       launch.met[i].written_map = std::make_unique<ByteMap>(a->info.bytes);
@@ -81,6 +85,8 @@ bool check_range(Launch &launch, Met &met, uint64_t addr, size_t n, Touch touch)
     met.read_bytes += n;
     if (met.read_map)
       met.read_map->set(at, n);
+    if (met.read_ranges.is_open())
+      met.read_ranges.add(at, n);
   }
   if (touch != Touch::READ) {
     if (a.info.kind == SG_MEMORY_CONST)
@@ -89,6 +95,8 @@ bool check_range(Launch &launch, Met &met, uint64_t addr, size_t n, Touch touch)
     met.written_bytes += n;
     if (met.written_map)
       met.written_map->set(at, n);
+    if (met.written_ranges.is_open())
+      met.written_ranges.add(at, n);
   }
   return true;
 }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "ptx_ranges.h"
 #include "memory_internal.h"
 #include "ptx.h"
 #include "ptx_ast.h"
@@ -150,6 +151,7 @@ struct Met {
   std::shared_ptr<Allocation> allocation;
   uint64_t read_bytes = 0, written_bytes = 0;
   std::unique_ptr<ByteMap> read_map, written_map;
+  Ranges read_ranges, written_ranges; // open where the caller wants to know
   bool is_ours = false; // peer access was asked for and granted
 };
 

@@ -252,7 +252,14 @@ void gather_params(const sg_ptx_kernel *k, void *const *params, const void *bloc
   }
 }
 
+constexpr size_t kMostRuns = 1024;
+
 void hand_out(Launch &launch, sg_ptx_grid *grid) {
+  for (const Met &met : launch.met)
+    for (int written = 0; written < 2 && grid->touched != nullptr; written++)
+      (written ? met.written_ranges : met.read_ranges).each(kMostRuns, [&](size_t at, size_t bytes) {
+        grid->touched(grid->touched_user, met.allocation->info.base + at, bytes, written);
+      });
   grid->traffic_count = launch.met.size();
   for (size_t i = 0; i < launch.met.size() && i < grid->max_traffic; i++) {
     const Met &met = launch.met[i];
