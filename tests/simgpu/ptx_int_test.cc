@@ -157,9 +157,9 @@ TEST(Int, DotProducts) {
   expect_cases({
       {'R', "dp4a.u32.u32 %r3, %r0, %r1, %r2;", W(dot4(a, b, false, false) + c) E},
       {'R', "dp4a.s32.s32 %r3, %r0, %r1, %r2;", W(dot4(a, b, true, true) + c) E},
-      {'R', "dp2a.lo.s32.u32 %r3, %r0, %r1, %r2;", W(s16(a) * u8(b) + s16(a >> 16) * u8(b >> 8) + s64(c)) E},
+      {'R', "dp2a.lo.s32.u32 %r3, %r0, %r1, %r2;", W(u64(s16(a) * u8(b) + s16(a >> 16) * u8(b >> 8)) + c) E},
       {'R', "dp2a.hi.u32.s32 %r3, %r0, %r1, %r2;",
-       W(u16(a) * s8(b >> 16) + u16(a >> 16) * s8(b >> 24) + s64(c)) E},
+       W(u64(u16(a) * s8(b >> 16) + u16(a >> 16) * s8(b >> 24)) + c) E},
       {'R', "dp4a.u32.s32 %r3, %r0, %r1, %r2;", W(dot4(a, b, false, true) + c) E},
   });
 }
