@@ -66,9 +66,12 @@ mx_text_kind mx_text_kind_of(const mx_program *prog);
 void mx_text_prelude(mx_text *t, bool complex_functions);
 bool mx_text_wants_complex(const mx_program *prog);
 void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *v);
+/* The same without the texts of cuda/device in front of it. */
+void mx_text_kernel(mx_text *t, const mx_program *prog, const mx_text_variant *v);
 /* COMBINE of an out slot; words: MX_C_ below. */
 enum { MX_C_TABLE, MX_C_BASE, MX_C_STEP, MX_C_N, MX_C_KEPT, MX_C_OUT, MX_C_FINISH, MX_C_COUNT, MX_C_DDOF, MX_C_BITS, MX_C_WORDS };
 void mx_text_combine(mx_text *t, const mx_out_desc *out);
+void mx_text_combine_kernel(mx_text *t, const mx_out_desc *out); /* without the device texts */
 /* Strided copies over `dims` dimensions: kernels mx_copy_1, _2, _4, _8, _16. */
 void mx_text_copy(mx_text *t, int dims);
 

@@ -108,6 +108,10 @@ static void write_reduce(mx_text_frame *f) {
 void mx_text_combine(mx_text *t, const mx_out_desc *out) {
   mx_text_prelude(t, out->src >= MARS_C64);
   mx_text_append(t, mx_device_reduce);
+  mx_text_combine_kernel(t, out);
+}
+
+void mx_text_combine_kernel(mx_text *t, const mx_out_desc *out) {
   mx_text_put(t, "struct mx_p { u64 w[%d]; };\n", MX_C_WORDS);
   mx_text_append(t, HEAD);
   mx_text_append(t, "  mx_combine<");
@@ -153,7 +157,6 @@ static void write_scan(mx_text_frame *f) {
   const char *type = mx_text_type(f->prog->value_dtype[scan->src[0]]);
   int d1 = f->v->dims[0], d2 = d1 + f->v->dims[1];
 
-  mx_text_append(f->t, mx_device_scan);
   mx_text_append(f->t, HEAD);
   mx_text_put(f->t, "  typedef %s T;\n", type);
   if (f->v->kind == MX_TEXT_LINES) {
@@ -184,14 +187,20 @@ static void write_scan(mx_text_frame *f) {
 /* ---- the whole ---- */
 
 void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *v) {
-  mx_text_frame f = {.t = t, .prog = prog, .v = v};
   bool random = false;
 
-  mx_text_layout_of(prog, v, &f.layout);
   for (int i = 0; i < prog->n_instrs; i++) random |= prog->instrs[i].kind == MX_I_RANDOM;
   mx_text_prelude(t, mx_text_wants_complex(prog));
   if (random) mx_text_append(t, mx_device_random);
   if (v->kind == MX_TEXT_REDUCE) mx_text_append(t, mx_device_reduce);
+  if (v->kind == MX_TEXT_LINES || v->kind == MX_TEXT_LINE) mx_text_append(t, mx_device_scan);
+  mx_text_kernel(t, prog, v);
+}
+
+void mx_text_kernel(mx_text *t, const mx_program *prog, const mx_text_variant *v) {
+  mx_text_frame f = {.t = t, .prog = prog, .v = v};
+
+  mx_text_layout_of(prog, v, &f.layout);
   mx_text_put(t, "typedef %s idx;\ntypedef %s off;\nstruct mx_p { u64 w[%d]; };\n", v->wide ? "u64" : "u32", v->wide ? "i64" : "i32",
               f.layout.words > 0 ? f.layout.words : 1);
   mx_text_ops(&f);

@@ -141,6 +141,13 @@ int vm_uniform(vm_prog *p, mars_dtype dt, uint64_t seed, uint64_t stream) {
   return add(p, MX_I_RANDOM, dt, dt, p->p.n_gen++, -1, -1, -1);
 }
 
+int vm_random(vm_prog *p, const char *name, mars_dtype dt, uint64_t seed, uint64_t stream, double p0, double p1, int64_t low,
+              uint64_t range) {
+  p->gens[p->p.n_gen] = (mx_random){.op = mx_op_find(name), .dtype = dt, .seed = seed, .stream = stream, .p0 = p0, .p1 = p1,
+                                    .low = low, .range = range};
+  return add(p, MX_I_RANDOM, dt, dt, p->p.n_gen++, -1, -1, -1);
+}
+
 int vm_cast(vm_prog *p, int v, mars_dtype to) {
   int dst = add(p, MX_I_CAST, to, to, 0, v, -1, -1);
 
@@ -183,6 +190,9 @@ int vm_scan(vm_prog *p, const char *name, int v) {
   p->instrs[p->p.n_instrs - 1].op = (uint16_t)mx_op_find(name);
   return p->p.n_out++;
 }
+
+mars_dtype vm_reduced_dtype(const char *name, mars_dtype src) { return mx_op_result_dtype(mx_op_find(name), src); }
+const mx_program *vm_program(const vm_prog *p) { return &p->p; }
 
 mars_dtype vm_dtype(const vm_prog *p, int v) { return p->value_dtype[v]; }
 

@@ -35,6 +35,9 @@ int vm_load(vm_prog *p, mars_dtype dt);
 int vm_const(vm_prog *p, mars_dtype dt, const void *element);
 int vm_iota(vm_prog *p);
 int vm_uniform(vm_prog *p, mars_dtype dt, uint64_t seed, uint64_t stream);
+/* a generator of any row; p0, p1, low, range: as in mx_random */
+int vm_random(vm_prog *p, const char *name, mars_dtype dt, uint64_t seed, uint64_t stream, double p0, double p1, int64_t low,
+              uint64_t range);
 int vm_cast(vm_prog *p, int v, mars_dtype to);
 int vm_round(vm_prog *p, int v, mars_dtype half);
 int vm_op(vm_prog *p, const char *name, int a, int b, int c); /* -1: unused; the loop's dtype is b's for where, else a's */
@@ -43,6 +46,8 @@ int vm_store(vm_prog *p, int v);
 int vm_store_as(vm_prog *p, int v, mars_dtype dt);
 int vm_reduce(vm_prog *p, const char *name, int v, mars_dtype result, double ddof);
 int vm_scan(vm_prog *p, const char *name, int v);
+mars_dtype vm_reduced_dtype(const char *name, mars_dtype src); /* of the finished values */
+const struct mx_program *vm_program(const vm_prog *p); /* engine/program.h */
 mars_dtype vm_dtype(const vm_prog *p, int v);
 
 typedef struct vm_kernel vm_kernel;

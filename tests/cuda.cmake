@@ -1,0 +1,7 @@
+if(MARS_HAS_CUDA)
+  add_library(cuda_shim STATIC ${CMAKE_CURRENT_LIST_DIR}/cuda_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c)
+  target_include_directories(cuda_shim SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
+  add_dependencies(cuda_shim mars_ops_header)
+  mars_test(cuda_text_test ${CMAKE_CURRENT_LIST_DIR}/cuda_text_test.cc)
+  target_link_libraries(cuda_text_test PRIVATE cuda_shim mars_core)
+endif()
