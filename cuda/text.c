@@ -119,6 +119,13 @@ bool mx_text_wants_complex(const mx_program *prog) {
   return false;
 }
 
+/* Where arithmetic and not memory is what is waited for, more elements at once only take registers. */
+int mx_text_vec(const mx_program *prog, int widest) {
+  int vec = 16 / widest, most = prog->cost > 10 ? 1 : prog->n_instrs > 24 ? 2 : 8;
+
+  return vec < most ? vec : most;
+}
+
 /* ---- fixed texts ---- */
 
 void mx_text_prelude(mx_text *t, bool complex_functions) {

@@ -62,6 +62,9 @@ bool mx_text_can(const mx_program *prog, const char **why);
 /* What kind of kernel the program is: POINTS, REDUCE or LINES. */
 mx_text_kind mx_text_kind_of(const mx_program *prog);
 
+/* Elements that a thread takes at once at most, where the widest slot has `widest` bytes. */
+int mx_text_vec(const mx_program *prog, int widest);
+
 /* Name of the kernel in the texts: "mx_kernel". The whole text begins with mx_text_prelude's. */
 void mx_text_prelude(mx_text *t, bool complex_functions);
 bool mx_text_wants_complex(const mx_program *prog);

@@ -69,6 +69,8 @@ bool cuda_elementwise(int op, const char **name, int *arity) {
   return row->kind == MX_KIND_UNARY || row->kind == MX_KIND_BINARY || row->kind == MX_KIND_TERNARY;
 }
 mars_dtype cuda_loop_dtype(int op, mars_dtype dt) { return mx_op_loop_dtype((mx_op)op, dt); }
+double cuda_cost(int op) { return mx_op_row_of((mx_op)op)->cost; }
+int cuda_vec(const vm_prog *p, int widest) { return mx_text_vec(vm_program(p), widest); }
 int cuda_op_count(void) { return MX_OP_COUNT; }
 
 /* ---- the compiler ---- */
@@ -83,14 +85,14 @@ bool cuda_has_nvrtc(const char **why) {
 char *cuda_compile_report(const char *text, int arch, bool *ok) {
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
   char option[64];
-  const char *options[] = {option, "--fmad=false", "--std=c++17", "--ptxas-options=-v"};
+  const char *options[] = {option, "--fmad=false", "--std=c++17", "--ptxas-options=-v", "--disable-warnings"};
   nvrtcProgram prog = NULL;
   size_t bytes = 0;
   char *log;
 
   snprintf(option, sizeof option, "--gpu-architecture=sm_%d", arch);
   *ok = cu->nvrtcCreateProgram(&prog, text, "mars.cu", 0, NULL, NULL) == NVRTC_SUCCESS &&
-        cu->nvrtcCompileProgram(prog, 4, options) == NVRTC_SUCCESS;
+        cu->nvrtcCompileProgram(prog, 5, options) == NVRTC_SUCCESS;
   cu->nvrtcGetProgramLogSize(prog, &bytes);
   log = calloc(1, bytes + 1);
   cu->nvrtcGetProgramLog(prog, log);

@@ -28,6 +28,8 @@ bool cuda_can(const vm_prog *p, const char **why);
 bool cuda_elementwise(int op, const char **name, int *arity);
 mars_dtype cuda_loop_dtype(int op, mars_dtype dt);
 int cuda_op_count(void);
+double cuda_cost(int op);
+int cuda_vec(const vm_prog *p, int widest); /* elements that a thread takes at once */
 
 /* ---- the compiler ---- */
 bool cuda_has_nvrtc(const char **why);

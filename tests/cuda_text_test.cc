@@ -54,7 +54,7 @@ public:
     std::string log = raw;
     free(raw);
     ASSERT_TRUE(ok) << "sm_" << arch << ": " << log.substr(0, 4000);
-    static const std::regex line("Function properties for k([0-9]+)\\s*\\n\\s*(?:ptxas[^\\n]*?:)?\\s*([0-9]+) bytes stack frame, "
+    static const std::regex line("Function properties for k([0-9]+)\\s+(?:ptxas[ .]+)?([0-9]+) bytes stack frame, "
                                  "([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads");
     std::set<size_t> seen;
     for (auto i = std::sregex_iterator(log.begin(), log.end(), line); i != std::sregex_iterator(); ++i) {
@@ -91,9 +91,10 @@ void add_elementwise(Batch &batch, mars_dtype dt) {
     int c = arity > 2 ? vm_load(prog.p, dt) : -1;
     vm_store(prog.p, vm_op(prog.p, name, a, b, c));
     if (!cuda_can(prog.p, &why)) continue;
-    int vec = 16 / (int)mars_dtype_bytes(dt);
     batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_POINTS, 2, 0, 0, false, 1, 0});
-    batch.add(std::string(name) + " vector " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, false, vec > 4 ? 4 : vec > 1 ? vec : 2, 0});
+    vm_set_cost(prog.p, cuda_cost(op));
+    int vec = cuda_vec(prog.p, (int)mars_dtype_bytes(dt));
+    if (vec > 1) batch.add(std::string(name) + " vector " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, false, vec, 0});
   }
 }
 
@@ -109,7 +110,7 @@ std::vector<std::pair<mars_dtype, int>> cases() {
   std::vector<std::pair<mars_dtype, int>> out;
   for (mars_dtype dt : kTypes) out.push_back({dt, 90});
   for (int arch : {80, 100})
-    for (mars_dtype dt : {MARS_BOOL, MARS_U8, MARS_I64, MARS_F32, MARS_F64, MARS_C64}) out.push_back({dt, arch});
+    for (mars_dtype dt : {MARS_U8, MARS_F32}) out.push_back({dt, arch});
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(Cuda, Elementwise, ::testing::ValuesIn(cases()), [](const auto &i) {
@@ -184,7 +185,7 @@ INSTANTIATE_TEST_SUITE_P(Cuda, Reductions, ::testing::ValuesIn([] {
                            std::vector<std::pair<mars_dtype, int>> out;
                            for (mars_dtype dt : kTypes) out.push_back({dt, 90});
                            for (int arch : {80, 100})
-                             for (mars_dtype dt : {MARS_U8, MARS_F32, MARS_F64, MARS_C128}) out.push_back({dt, arch});
+                             for (mars_dtype dt : {MARS_F64}) out.push_back({dt, arch});
                            return out;
                          }()),
                          [](const auto &i) { return type_name(i.param.first) + "_sm" + std::to_string(i.param.second); });

@@ -192,6 +192,7 @@ int vm_scan(vm_prog *p, const char *name, int v) {
 }
 
 mars_dtype vm_reduced_dtype(const char *name, mars_dtype src) { return mx_op_result_dtype(mx_op_find(name), src); }
+void vm_set_cost(vm_prog *p, double cost) { p->p.cost = cost; }
 const mx_program *vm_program(const vm_prog *p) { return &p->p; }
 
 mars_dtype vm_dtype(const vm_prog *p, int v) { return p->value_dtype[v]; }

@@ -47,6 +47,7 @@ int vm_store_as(vm_prog *p, int v, mars_dtype dt);
 int vm_reduce(vm_prog *p, const char *name, int v, mars_dtype result, double ddof);
 int vm_scan(vm_prog *p, const char *name, int v);
 mars_dtype vm_reduced_dtype(const char *name, mars_dtype src); /* of the finished values */
+void vm_set_cost(vm_prog *p, double cost); /* of a point; 1 else */
 const struct mx_program *vm_program(const vm_prog *p); /* engine/program.h */
 mars_dtype vm_dtype(const vm_prog *p, int v);
 

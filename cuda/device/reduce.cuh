@@ -422,7 +422,8 @@ MX_DEV void mx_combine(const char *const *table, const char *base, i64 step, i64
   const i64 k = ((i64)blockIdx.x << bx_bits) + (t & ((1u << bx_bits) - 1));
   mx_pile<A> pile;
   u32 leaves = 0;
-  if (k < kept) {
+  const b8 mine = k < kept && t >> (bx_bits + by_bits) == 0;
+  if (mine) {
     for (i64 j = y; j < n;) {
       A leaf;
       leaf.none();
@@ -439,5 +440,5 @@ MX_DEV void mx_combine(const char *const *table, const char *base, i64 step, i64
   }
   A a = pile.all(leaves);
   mx_fold(a, shared, bx_bits, by_bits);
-  if (y == 0 && k < kept) mx_emit<Out>(a, out, finish, kept, k, count, ddof);
+  if (y == 0 && mine) mx_emit<Out>(a, out, finish, kept, k, count, ddof);
 }
