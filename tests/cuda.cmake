@@ -1,7 +1,14 @@
 if(MARS_HAS_CUDA)
-  add_library(cuda_shim STATIC ${CMAKE_CURRENT_LIST_DIR}/cuda_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c)
+  add_library(cuda_shim STATIC ${CMAKE_CURRENT_LIST_DIR}/cuda_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c
+              ${CMAKE_CURRENT_LIST_DIR}/vm_stage.c)
   target_include_directories(cuda_shim SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
   add_dependencies(cuda_shim mars_ops_header)
   mars_test(cuda_text_test ${CMAKE_CURRENT_LIST_DIR}/cuda_text_test.cc)
   target_link_libraries(cuda_text_test PRIVATE cuda_shim mars_core)
+
+  # The host device's own tests, run by the CUDA device: every program against the oracle.
+  add_executable(cuda_vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc)
+  target_compile_definitions(cuda_vm_test PRIVATE VM_CUDA)
+  target_link_libraries(cuda_vm_test PRIVATE cuda_shim mars_core test_oracle GTest::gtest GTest::gtest_main)
 endif()

@@ -2,6 +2,7 @@
 #include "tests/vm_shim.h"
 
 #include "engine/session.h"
+#include "tests/vm_stage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct vm_prog {
 
 struct vm_kernel {
   mx_kernel *k;
+  const mx_program *prog;
 };
 
 mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes, vm_dev **out, mars_error *err) {
@@ -39,6 +41,24 @@ mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes,
   *out = dev;
   return MARS_OK;
 }
+
+mars_status vm_open_cuda(int ordinal, size_t bytes, vm_dev **out, mars_error *err) {
+  vm_dev *dev = calloc(1, sizeof *dev);
+  mx_cuda_config config = {.mem = &dev->mem, .ordinal = ordinal, .memory_bytes = bytes};
+  mars_status st;
+
+  *out = NULL;
+  mx_mem_init(&dev->mem, NULL);
+  st = mx_cuda_device_create(&config, &dev->device, err);
+  if (st != MARS_OK) {
+    free(dev);
+    return st;
+  }
+  *out = dev;
+  return MARS_OK;
+}
+
+struct mx_device *vm_device(vm_dev *dev) { return dev->device; }
 
 int64_t vm_close(vm_dev *dev) {
   int64_t live;
@@ -207,6 +227,7 @@ mars_status vm_compile(vm_dev *dev, const vm_prog *p, vm_kernel **out, mars_erro
   if (st != MARS_OK) return st;
   *out = calloc(1, sizeof **out);
   (*out)->k = k;
+  (*out)->prog = &p->p;
   return MARS_OK;
 }
 
@@ -255,6 +276,7 @@ static void free_binds(const mx_bind *binds, int n) {
 mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err) {
   mx_call *c = calloc((size_t)n + 1, sizeof *c);
   mx_call **list = calloc((size_t)n + 1, sizeof *list);
+  const mx_program **prog = calloc((size_t)n + 1, sizeof *prog);
   mars_status st;
 
   for (int i = 0; i < n; i++) {
@@ -262,6 +284,7 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
     size_t scratch = from->combine ? 0 : vm_scratch(dev, from->kernel, from->shape);
 
     list[i] = &c[i];
+    prog[i] = from->kernel->prog;
     c[i] = (mx_call){.kind = from->combine ? MX_CALL_COMBINE : MX_CALL_PROGRAM, .kernel = from->kernel->k,
                      .ndim = from->ndim, .shape = from->shape, .origin = from->origin,
                      .in = make_binds(from->in, from->n_in), .gen = make_binds(from->gen, from->n_gen),
@@ -273,7 +296,8 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
       memset(c[i].scratch, 0xa5, scratch);
     }
   }
-  st = dev->device->ops->launch(dev->device, list, n, err);
+  st = dev->device->ops->transfer != NULL ? vm_stage_launch(dev->device, list, prog, n, err)
+                                          : dev->device->ops->launch(dev->device, list, n, err);
   for (int i = 0; i < n; i++) {
     free_binds(c[i].in, calls[i].n_in);
     free_binds(c[i].gen, calls[i].n_gen);
@@ -282,5 +306,6 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
   }
   free(c);
   free(list);
+  free(prog);
   return st;
 }

@@ -21,6 +21,9 @@ typedef struct vm_info {
 
 /* isa NULL: $MARS_ISA or the best */
 mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes, vm_dev **out, mars_error *err);
+/* A CUDA device: launches move their operands there and back (tests/vm_stage.h). */
+mars_status vm_open_cuda(int ordinal, size_t bytes, vm_dev **out, mars_error *err);
+struct mx_device *vm_device(vm_dev *dev); /* engine/device.h */
 int64_t vm_close(vm_dev *dev);         /* NULL is fine; returns the records that it left behind */
 int64_t vm_live(vm_dev *dev);          /* records not yet freed */
 void vm_fail_at(vm_dev *dev, int64_t n); /* the n-th allocation from now fails; negative: none */
