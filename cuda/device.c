@@ -31,8 +31,7 @@ static bool lasts(CUresult r) {
   case CUDA_ERROR_NVLINK_UNCORRECTABLE:
   case CUDA_ERROR_CONTEXT_IS_DESTROYED:
   case CUDA_ERROR_DEINITIALIZED:
-  case CUDA_ERROR_DEVICE_UNAVAILABLE:
-  case CUDA_ERROR_UNKNOWN: return true;
+  case CUDA_ERROR_DEVICE_UNAVAILABLE: return true;
   default: return false;
   }
 }

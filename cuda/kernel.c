@@ -36,6 +36,21 @@ static mars_status copy_program(mx_kernel *k, const mx_program *p, mars_error *e
   return MARS_OK;
 }
 
+static mars_status check_dtypes(const mx_program *p, mars_error *err) {
+  for (int i = 0; i < p->n_instrs; i++) {
+    mars_dtype dt = (mars_dtype)p->instrs[i].dtype;
+    mx_op op = (mx_op)p->instrs[i].op;
+
+    mx_acc acc = mx_op_row_of(op)->acc;
+    bool floats_only = acc == MX_ACC_NANSUM || acc == MX_ACC_NANMOMENTS;
+
+    if ((p->instrs[i].kind == MX_I_OP && mx_op_loop_dtype(op, dt) != dt) ||
+        (p->instrs[i].kind == MX_I_REDUCE && floats_only && dt < MARS_F16))
+      return mx_fail(err, MARS_E_DTYPE, "mars_run: there is no kernel for %s over %s", mx_op_row_of(op)->info.name, mars_dtype_name(dt));
+  }
+  return MARS_OK;
+}
+
 mars_status mx_cuda_kernel_create(mx_cuda *dev, const mx_program *prog, mx_kernel **out, mars_error *err) {
   mars_status st = MARS_OK;
   mx_kernel *k = mx_alloc(dev->mem, sizeof *k);
@@ -49,6 +64,7 @@ mars_status mx_cuda_kernel_create(mx_cuda *dev, const mx_program *prog, mx_kerne
   MX_TRY(copy_program(k, prog, err));
   if (!prog->routine) {
     if (!mx_text_can(prog, &why)) MX_TRY(mx_fail(err, MARS_E_UNSUPPORTED, "mars_run: %s has no kernel for %s", dev->name, why));
+    MX_TRY(check_dtypes(prog, err));
     MX_TRY(mx_cuda_need(dev->cu, MX_LIB_NVRTC, "mars_run: kernels of programs", err));
     k->kind = mx_text_kind_of(prog);
     mx_text_layout_of(prog, &plain, &layout);

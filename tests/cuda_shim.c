@@ -5,6 +5,7 @@
 #include "cuda/device_text.h"
 #include "cuda/library.h"
 #include "cuda/text.h"
+#include "engine/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,8 @@ char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_erro
   }
   return atomic_load(&mem.live) == 0 ? out : NULL;
 }
+
+int cuda_device_count(void) { return mx_cuda_device_count(NULL); }
 
 /* ---- libraries ---- */
 

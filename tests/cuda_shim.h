@@ -39,6 +39,8 @@ char *cuda_compile_report(const char *text, int arch, bool *ok);
 char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err);
 int cuda_arch(int capability);
 
+int cuda_device_count(void);
+
 /* ---- libraries ---- */
 typedef struct cuda_library {
   char name[32], path[512], version[40], missing[320];
