@@ -8,7 +8,8 @@ if(MARS_HAS_CUDA)
 
   # The host device's own tests, run by the CUDA device: every program against the oracle.
   add_executable(cuda_vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
-                 ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc)
+                 ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/cuda_ops_test.cc ${CMAKE_CURRENT_LIST_DIR}/loops_shim.c)
   target_compile_definitions(cuda_vm_test PRIVATE VM_CUDA)
   target_link_libraries(cuda_vm_test PRIVATE cuda_shim mars_core test_oracle GTest::gtest GTest::gtest_main)
   mars_test(cuda_device_test ${CMAKE_CURRENT_LIST_DIR}/cuda_device_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_tile_shim.c)

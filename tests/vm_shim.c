@@ -177,13 +177,16 @@ int vm_cast(vm_prog *p, int v, mars_dtype to) {
 
 int vm_round(vm_prog *p, int v, mars_dtype half) { return add(p, MX_I_ROUND, half, MARS_F32, 0, v, -1, -1); }
 
-int vm_op(vm_prog *p, const char *name, int a, int b, int c) {
+int vm_op_as(vm_prog *p, const char *name, mars_dtype loop, int a, int b, int c) {
   mx_op op = mx_op_find(name);
-  mars_dtype loop = p->value_dtype[op == MX_OP_WHERE ? b : a];
-  int dst = add(p, MX_I_OP, loop, mx_op_result_dtype(op, loop), 0, a, b, c);
+  int dst = add(p, MX_I_OP, loop, as_register(mx_op_result_dtype(op, loop)), 0, a, b, c);
 
   p->instrs[p->p.n_instrs - 1].op = (uint16_t)op;
   return dst;
+}
+
+int vm_op(vm_prog *p, const char *name, int a, int b, int c) {
+  return vm_op_as(p, name, p->value_dtype[mx_op_find(name) == MX_OP_WHERE ? b : a], a, b, c);
 }
 
 int vm_store_as(vm_prog *p, int v, mars_dtype dt) {

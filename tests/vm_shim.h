@@ -44,6 +44,7 @@ int vm_random(vm_prog *p, const char *name, mars_dtype dt, uint64_t seed, uint64
 int vm_cast(vm_prog *p, int v, mars_dtype to);
 int vm_round(vm_prog *p, int v, mars_dtype half);
 int vm_op(vm_prog *p, const char *name, int a, int b, int c); /* -1: unused; the loop's dtype is b's for where, else a's */
+int vm_op_as(vm_prog *p, const char *name, mars_dtype loop, int a, int b, int c); /* halves: registers are f32 */
 /* Each returns the out slot. */
 int vm_store(vm_prog *p, int v);
 int vm_store_as(vm_prog *p, int v, mars_dtype dt);
