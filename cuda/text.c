@@ -133,7 +133,9 @@ void mx_text_prelude(mx_text *t, bool complex_functions) {
   mx_text_append(t, mx_device_int);
   mx_text_append(t, mx_device_float);
   mx_text_append(t, mx_device_cast);
-  if (complex_functions) mx_text_append(t, mx_device_complex);
+  if (!complex_functions) return;
+  mx_text_append(t, mx_device_complex);
+  mx_text_append(t, mx_device_complex_math);
 }
 
 void mx_text_copy(mx_text *t, int dims) {

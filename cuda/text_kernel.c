@@ -47,7 +47,7 @@ static void write_points(mx_text_frame *f) {
 
 static int unroll_of(const mx_program *p) {
   if (p->cost > 40 || p->n_instrs > 40) return 1;
-  return p->cost > 8 || p->n_instrs > 12 || p->n_out > 2 ? 2 : 4;
+  return p->cost > 8 || p->n_instrs > 12 || p->n_out > 2 || mx_text_wants_complex(p) ? 2 : 4;
 }
 
 static void write_reduce(mx_text_frame *f) {

@@ -9,7 +9,9 @@ template <class R> MX_DEV cx<R> mx_sub(cx<R> x, cx<R> y) { return make_cx(x.re -
 template <class R> MX_DEV cx<R> mx_mul(cx<R> x, cx<R> y) {
   return make_cx(x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re);
 }
-template <class R> MX_DEV R mx_abs(cx<R> x) { return hypot(x.re, x.im); }
+MX_DEV f64 z_abs(c128 z); /* complex_math.cuh */
+MX_DEV f64 mx_abs(c128 x) { return z_abs(x); }
+MX_DEV f32 mx_abs(c64 x) { return (f32)sqrt((f64)x.re * (f64)x.re + (f64)x.im * (f64)x.im); } /* in double it cannot overflow */
 template <class R> MX_DEV R mx_angle(cx<R> x) { return atan2(x.im, x.re); }
 template <class R> MX_DEV R mx_larger(cx<R> x) { return fabs(x.re) > fabs(x.im) ? fabs(x.re) : fabs(x.im); }
 template <class R> MX_DEV cx<R> mx_scaled(cx<R> x, R by) { return make_cx(x.re * by, x.im * by); }
