@@ -129,7 +129,8 @@ static void cuda_destroy(mx_device *d) {
 
   if (dev == NULL) return;
   cu = dev->cu;
-  entered = dev->retained && cu->cuCtxPushCurrent(dev->ctx) == CUDA_SUCCESS;
+  /* a second try: without its context nothing could be given back */
+  entered = dev->retained && (cu->cuCtxPushCurrent(dev->ctx) == CUDA_SUCCESS || cu->cuCtxPushCurrent(dev->ctx) == CUDA_SUCCESS);
   for (int i = 0; i < MX_LANES; i++) mx_lane_reset(&dev->lane[i]);
   if (dev->compute != NULL) (void)cu->cuStreamSynchronize(dev->compute);
   mx_cuda_blas_destroy(dev);

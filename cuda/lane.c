@@ -62,8 +62,10 @@ static mars_status begin(mx_lane *lane, mx_transfer *t, mars_error *err) {
   MX_TRY(mx_cuda_check(lane->dev, lane->dev->cu->cuEventRecord(lane->event[at], lane->stream), "marking the end of a copy", err));
   lane->flying[at] = t;
   lane->n_flying++;
+  return MARS_OK;
 
 done:
+  (void)lane->dev->cu->cuStreamSynchronize(lane->stream); /* a copy that has begun ends before its failure is told */
   return st;
 }
 
@@ -100,6 +102,7 @@ static mars_status staged_up(mx_lane *lane, const mx_transfer *t, mars_error *er
   MX_TRY(mx_cuda_check(dev, dev->cu->cuStreamSynchronize(lane->stream), "a copy to the device", err));
 
 done:
+  if (st != MARS_OK) (void)dev->cu->cuStreamSynchronize(lane->stream); /* the buffers are written again */
   return st;
 }
 
@@ -175,6 +178,7 @@ static void wait_for_oldest(mx_lane *lane) {
   pthread_mutex_unlock(&lane->lock);
   mx_range_push(t->kind == MX_TRANSFER_UP ? "upload" : t->kind == MX_TRANSFER_DOWN ? "download" : "peer copy");
   st = mx_cuda_check(lane->dev, lane->dev->cu->cuEventSynchronize(lane->event[at]), "a copy", &t->err);
+  if (st != MARS_OK) (void)lane->dev->cu->cuStreamSynchronize(lane->stream);
   mx_range_pop();
   pthread_mutex_lock(&lane->lock);
   lane->first = (at + 1) % MX_IN_FLIGHT;

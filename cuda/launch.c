@@ -297,6 +297,7 @@ static mars_status wait_for_all(mx_cuda *dev, mars_error *err) {
   MX_TRY(mx_cuda_check(dev, dev->cu->cuEventSynchronize(dev->done), "kernels", err));
 
 done:
+  if (st != MARS_OK) (void)dev->cu->cuStreamSynchronize(dev->compute); /* nothing runs on when the failure is told */
   return st;
 }
 

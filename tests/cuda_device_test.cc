@@ -259,6 +259,44 @@ TEST_F(CudaDevice, AFailedCopyIsToldAndTheNextOneWorks) {
   EXPECT_EQ(src, dst);
 }
 
+// The n-th driver call fails, n = 1, 2, ... until none does: a clean error, nothing left behind.
+TEST_F(CudaDevice, EveryCallMayFail) {
+  if (!cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not fail on demand";
+  EXPECT_EQ(vm_close(cuda_), 0);
+  cuda_ = nullptr;
+  int failures = 0;
+  bool reached = true;
+  for (int n = 1; reached; n++) {
+    ASSERT_LT(n, 500);
+    SCOPED_TRACE("call " + std::to_string(n));
+    char text[1000];
+    vm_dev *dev = nullptr;
+    mars_error err = {};
+    std::vector<char> src = noise(5000, 6), dst(5000), moved(5000);
+    ASSERT_TRUE(cuda_sim_configure(("fault=call:" + std::to_string(n)).c_str()));
+    mars_status st = vm_open_cuda(0, 8 << 20, &dev, &err);
+    if (st == MARS_OK) st = transfer_round(dev, 2, 2500, src.data(), dst.data(), &err);
+    if (st == MARS_OK) {
+      tile_mat mats[2] = {{moved.data(), moved.size(), 0, 10, 20, 20, 1}, {src.data(), src.size(), 0, 10, 20, 1, 10}};
+      st = tile_run(dev, "copy", 0, MARS_F64, 2, mats, nullptr, &err);
+    }
+    if (st == MARS_OK) {
+      EXPECT_EQ(src, dst); // what failed was not needed: an estimate, or what a destroyed device does not wait for
+    } else {
+      EXPECT_NE(err.message[0], 0);
+      failures++;
+    }
+    EXPECT_EQ(vm_close(dev), 0);
+    reached = cuda_sim_calls() >= (uint64_t)n;
+    EXPECT_TRUE(cuda_sim_configure("fault="));
+    EXPECT_TRUE(reached || st == MARS_OK) << err.message;
+    // a call that gives something back may be the one that fails: then that one thing stays
+    if (st == MARS_OK && reached) continue;
+    ASSERT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
+  }
+  EXPECT_GT(failures, 20);
+}
+
 // ---- tile operations against the host's ----
 
 double element(mars_dtype dt, const char *p, int part) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if __has_include("tests/simgpu/simgpu.h")
+#ifdef TESTS_SIMGPU /* the tree has the simulator */
 #include "tests/simgpu/simgpu.h"
 
 static void *symbol(const char *name) {
@@ -44,13 +44,19 @@ bool cuda_sim_configure(const char *text) {
   return fn != NULL && fn(text) == 0;
 }
 
+uint64_t cuda_sim_calls(void) {
+  CALL(sg_sim_calls);
+
+  return fn != NULL ? fn() : 0;
+}
+
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) {
   CALL(sg_sim_kernel_counts);
   uint64_t launches;
 
   return fn != NULL && fn(name, &launches, read, written) != 0;
 }
-#else /* a tree without the simulator */
+#else
 bool cuda_sim_is_used(void) { return false; }
 size_t cuda_sim_failed_checks(char *first, size_t size) {
   if (size > 0) first[0] = '\0';
@@ -61,5 +67,6 @@ uint64_t cuda_sim_live(char *text, size_t size) {
   return 0;
 }
 bool cuda_sim_configure(const char *text) { return false; }
+uint64_t cuda_sim_calls(void) { return 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
 #endif

@@ -17,6 +17,8 @@ size_t cuda_sim_failed_checks(char *first, size_t size);
 uint64_t cuda_sim_live(char *text, size_t size);
 /* Settings such as "devices=2 fault=copy:3"; false if they are refused, or there is no simulator. */
 bool cuda_sim_configure(const char *text);
+/* Driver calls since the last settings. */
+uint64_t cuda_sim_calls(void);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
 
