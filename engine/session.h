@@ -54,6 +54,17 @@ typedef struct mx_host_info {
 mars_status mx_host_device_create(const mx_host_config *config, mx_device **out, mars_error *err);
 void mx_host_device_info(mx_device *dev, mx_host_info *out);
 const char *mx_host_blas(void); /* opens the libraries */
+
+/* cuda/device.c, and cuda/stub.c where CUDA's headers were missing at build time. */
+typedef struct mx_cuda_config {
+  mx_mem *mem;
+  int ordinal;         /* "cuda:0" is 0 */
+  size_t memory_bytes; /* of the arena; 0: what is free less a reserve */
+} mx_cuda_config;
+/* Devices that there are; 0 and *why (may be NULL) if there is none, or no driver. */
+int mx_cuda_device_count(const char **why);
+mars_status mx_cuda_device_create(const mx_cuda_config *config, mx_device **out, mars_error *err);
+
 /* Bytes that this process may use: the least of physical memory and its memory cgroups' limits. */
 size_t mx_host_memory_limit(void);
 

@@ -1,4 +1,4 @@
 mars_test(vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
           ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc
-          ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c)
+          ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_stage.c)
 target_link_libraries(vm_test PRIVATE test_oracle) # api.cmake

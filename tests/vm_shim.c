@@ -2,6 +2,7 @@
 #include "tests/vm_shim.h"
 
 #include "engine/session.h"
+#include "tests/vm_stage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct vm_prog {
 
 struct vm_kernel {
   mx_kernel *k;
+  const mx_program *prog;
 };
 
 mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes, vm_dev **out, mars_error *err) {
@@ -39,6 +41,24 @@ mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes,
   *out = dev;
   return MARS_OK;
 }
+
+mars_status vm_open_cuda(int ordinal, size_t bytes, vm_dev **out, mars_error *err) {
+  vm_dev *dev = calloc(1, sizeof *dev);
+  mx_cuda_config config = {.mem = &dev->mem, .ordinal = ordinal, .memory_bytes = bytes};
+  mars_status st;
+
+  *out = NULL;
+  mx_mem_init(&dev->mem, NULL);
+  st = mx_cuda_device_create(&config, &dev->device, err);
+  if (st != MARS_OK) {
+    free(dev);
+    return st;
+  }
+  *out = dev;
+  return MARS_OK;
+}
+
+struct mx_device *vm_device(vm_dev *dev) { return dev->device; }
 
 int64_t vm_close(vm_dev *dev) {
   int64_t live;
@@ -141,6 +161,13 @@ int vm_uniform(vm_prog *p, mars_dtype dt, uint64_t seed, uint64_t stream) {
   return add(p, MX_I_RANDOM, dt, dt, p->p.n_gen++, -1, -1, -1);
 }
 
+int vm_random(vm_prog *p, const char *name, mars_dtype dt, uint64_t seed, uint64_t stream, double p0, double p1, int64_t low,
+              uint64_t range) {
+  p->gens[p->p.n_gen] = (mx_random){.op = mx_op_find(name), .dtype = dt, .seed = seed, .stream = stream, .p0 = p0, .p1 = p1,
+                                    .low = low, .range = range};
+  return add(p, MX_I_RANDOM, dt, dt, p->p.n_gen++, -1, -1, -1);
+}
+
 int vm_cast(vm_prog *p, int v, mars_dtype to) {
   int dst = add(p, MX_I_CAST, to, to, 0, v, -1, -1);
 
@@ -150,13 +177,16 @@ int vm_cast(vm_prog *p, int v, mars_dtype to) {
 
 int vm_round(vm_prog *p, int v, mars_dtype half) { return add(p, MX_I_ROUND, half, MARS_F32, 0, v, -1, -1); }
 
-int vm_op(vm_prog *p, const char *name, int a, int b, int c) {
+int vm_op_as(vm_prog *p, const char *name, mars_dtype loop, int a, int b, int c) {
   mx_op op = mx_op_find(name);
-  mars_dtype loop = p->value_dtype[op == MX_OP_WHERE ? b : a];
-  int dst = add(p, MX_I_OP, loop, mx_op_result_dtype(op, loop), 0, a, b, c);
+  int dst = add(p, MX_I_OP, loop, as_register(mx_op_result_dtype(op, loop)), 0, a, b, c);
 
   p->instrs[p->p.n_instrs - 1].op = (uint16_t)op;
   return dst;
+}
+
+int vm_op(vm_prog *p, const char *name, int a, int b, int c) {
+  return vm_op_as(p, name, p->value_dtype[mx_op_find(name) == MX_OP_WHERE ? b : a], a, b, c);
 }
 
 int vm_store_as(vm_prog *p, int v, mars_dtype dt) {
@@ -184,6 +214,10 @@ int vm_scan(vm_prog *p, const char *name, int v) {
   return p->p.n_out++;
 }
 
+mars_dtype vm_reduced_dtype(const char *name, mars_dtype src) { return mx_op_result_dtype(mx_op_find(name), src); }
+void vm_set_cost(vm_prog *p, double cost) { p->p.cost = cost; }
+const mx_program *vm_program(const vm_prog *p) { return &p->p; }
+
 mars_dtype vm_dtype(const vm_prog *p, int v) { return p->value_dtype[v]; }
 
 /* ---- kernels and calls ---- */
@@ -196,6 +230,7 @@ mars_status vm_compile(vm_dev *dev, const vm_prog *p, vm_kernel **out, mars_erro
   if (st != MARS_OK) return st;
   *out = calloc(1, sizeof **out);
   (*out)->k = k;
+  (*out)->prog = &p->p;
   return MARS_OK;
 }
 
@@ -244,6 +279,7 @@ static void free_binds(const mx_bind *binds, int n) {
 mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err) {
   mx_call *c = calloc((size_t)n + 1, sizeof *c);
   mx_call **list = calloc((size_t)n + 1, sizeof *list);
+  const mx_program **prog = calloc((size_t)n + 1, sizeof *prog);
   mars_status st;
 
   for (int i = 0; i < n; i++) {
@@ -251,6 +287,7 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
     size_t scratch = from->combine ? 0 : vm_scratch(dev, from->kernel, from->shape);
 
     list[i] = &c[i];
+    prog[i] = from->kernel->prog;
     c[i] = (mx_call){.kind = from->combine ? MX_CALL_COMBINE : MX_CALL_PROGRAM, .kernel = from->kernel->k,
                      .ndim = from->ndim, .shape = from->shape, .origin = from->origin,
                      .in = make_binds(from->in, from->n_in), .gen = make_binds(from->gen, from->n_gen),
@@ -262,7 +299,8 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
       memset(c[i].scratch, 0xa5, scratch);
     }
   }
-  st = dev->device->ops->launch(dev->device, list, n, err);
+  st = dev->device->ops->transfer != NULL ? vm_stage_launch(dev->device, list, prog, n, err)
+                                          : dev->device->ops->launch(dev->device, list, n, err);
   for (int i = 0; i < n; i++) {
     free_binds(c[i].in, calls[i].n_in);
     free_binds(c[i].gen, calls[i].n_gen);
@@ -271,5 +309,6 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
   }
   free(c);
   free(list);
+  free(prog);
   return st;
 }

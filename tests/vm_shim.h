@@ -21,6 +21,9 @@ typedef struct vm_info {
 
 /* isa NULL: $MARS_ISA or the best */
 mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes, vm_dev **out, mars_error *err);
+/* A CUDA device: launches move their operands there and back (tests/vm_stage.h). */
+mars_status vm_open_cuda(int ordinal, size_t bytes, vm_dev **out, mars_error *err);
+struct mx_device *vm_device(vm_dev *dev); /* engine/device.h */
 int64_t vm_close(vm_dev *dev);         /* NULL is fine; returns the records that it left behind */
 int64_t vm_live(vm_dev *dev);          /* records not yet freed */
 void vm_fail_at(vm_dev *dev, int64_t n); /* the n-th allocation from now fails; negative: none */
@@ -35,14 +38,21 @@ int vm_load(vm_prog *p, mars_dtype dt);
 int vm_const(vm_prog *p, mars_dtype dt, const void *element);
 int vm_iota(vm_prog *p);
 int vm_uniform(vm_prog *p, mars_dtype dt, uint64_t seed, uint64_t stream);
+/* a generator of any row; p0, p1, low, range: as in mx_random */
+int vm_random(vm_prog *p, const char *name, mars_dtype dt, uint64_t seed, uint64_t stream, double p0, double p1, int64_t low,
+              uint64_t range);
 int vm_cast(vm_prog *p, int v, mars_dtype to);
 int vm_round(vm_prog *p, int v, mars_dtype half);
 int vm_op(vm_prog *p, const char *name, int a, int b, int c); /* -1: unused; the loop's dtype is b's for where, else a's */
+int vm_op_as(vm_prog *p, const char *name, mars_dtype loop, int a, int b, int c); /* halves: registers are f32 */
 /* Each returns the out slot. */
 int vm_store(vm_prog *p, int v);
 int vm_store_as(vm_prog *p, int v, mars_dtype dt);
 int vm_reduce(vm_prog *p, const char *name, int v, mars_dtype result, double ddof);
 int vm_scan(vm_prog *p, const char *name, int v);
+mars_dtype vm_reduced_dtype(const char *name, mars_dtype src); /* of the finished values */
+void vm_set_cost(vm_prog *p, double cost); /* of a point; 1 else */
+const struct mx_program *vm_program(const vm_prog *p); /* engine/program.h */
 mars_dtype vm_dtype(const vm_prog *p, int v);
 
 typedef struct vm_kernel vm_kernel;

@@ -1,5 +1,9 @@
 #include "tests/vm_util.h"
 
+#ifdef VM_CUDA
+#include "tests/cuda_sim.h"
+#endif
+
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -89,8 +93,39 @@ struct OpenDevices : std::vector<Device> {
 };
 } // namespace
 
+#ifdef VM_CUDA
+// The same tests by a CUDA device. It is given back before the driver's own end of life.
+static std::vector<Device> cuda_devices_;
+class CudaEnvironment : public ::testing::Environment {
+public:
+  void SetUp() override {
+    vm_dev *dev = nullptr;
+    mars_error err = {};
+    mars_status st = vm_open_cuda(0, 48 << 20, &dev, &err);
+    if (st == MARS_E_UNSUPPORTED) GTEST_SKIP() << err.message;
+    ASSERT_EQ(st, MARS_OK) << err.message;
+    cuda_devices_.push_back({"cuda:0", "cuda", dev});
+  }
+  void TearDown() override {
+    char text[1000];
+    for (const Device &d : cuda_devices_) EXPECT_EQ(vm_close(d.dev), 0) << "records left behind";
+    cuda_devices_.clear();
+    EXPECT_EQ(cuda_sim_failed_checks(text, sizeof text), 0u) << text;
+    EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
+  }
+};
+static ::testing::Environment *const cuda_environment = ::testing::AddGlobalTestEnvironment(new CudaEnvironment);
+static const std::vector<Device> &cuda_devices() {
+  (void)cuda_environment;
+  return cuda_devices_;
+}
+#endif
+
 const std::vector<Device> &devices() {
   static OpenDevices all;
+#ifdef VM_CUDA
+  return cuda_devices();
+#endif
   if (all.empty())
     for (const char *isa : {"avx512", "avx2", "baseline"})
       for (int threads : {1, 2}) {

@@ -92,6 +92,17 @@ typedef struct mars_session_info {
 } mars_session_info;
 MARS_API void mars_session_get_info(mars_session *s, mars_session_info *out);
 
+/** A library of CUDA: none of them is needed, and what is missing switches off only what needs it. */
+typedef struct mars_library {
+  const char *name;    /**< "libnvrtc" */
+  const char *path;    /**< the file that was opened; NULL: there is none */
+  const char *version; /**< "13.0"; empty if it does not say */
+  const char *missing; /**< why there is none; NULL if there is */
+} mars_library;
+/** \brief The index-th of them, looked for at the first call ($MARS_CUDA_LIBRARY_PATH, $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, the
+    system); false if index is past the last. Strings stay. */
+MARS_API bool mars_library_get(size_t index, mars_library *out);
+
 /* ---- scopes and handles --------------------------------------------------------------------------- */
 
 /** \brief Open a scope: handles made by this thread from now on are freed by the matching mars_scope_close. */

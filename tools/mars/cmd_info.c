@@ -57,6 +57,29 @@ static double free_bytes(const char *dir) {
   return statvfs(dir, &v) == 0 ? (double)v.f_bavail * (double)v.f_frsize : -1;
 }
 
+static void print_cuda(void) {
+  mars_library l;
+
+  for (size_t i = 0; mars_library_get(i, &l); i++) {
+    if (l.path != NULL) printf("%-12s %s%s%s\n", l.name, l.path, l.version[0] != '\0' ? ", " : "", l.version);
+    else printf("%-12s missing: %s\n", l.name, l.missing);
+  }
+}
+
+static void print_cuda_json(void) {
+  mars_library l;
+
+  printf("\"cuda\": [");
+  for (size_t i = 0; mars_library_get(i, &l); i++) {
+    printf("%s{", i > 0 ? ", " : "");
+    put_json_string("name", l.name, ", ");
+    put_json_string("path", l.path, ", ");
+    put_json_string("version", l.version, ", ");
+    put_json_string("missing", l.missing, "}");
+  }
+  printf("], ");
+}
+
 static void print_text(const mars_session_info *i, const struct utsname *u, const libraries *l) {
   printf("mars         %s\n", i->version);
   printf("machine      %s %s %s, glibc %s\n", u->sysname, u->release, u->machine, gnu_get_libc_version());
@@ -74,6 +97,7 @@ static void print_text(const mars_session_info *i, const struct utsname *u, cons
   }
   if (i->n_spill_dirs <= 0) printf("spill        off\n");
   printf("blas         %s\n", i->blas);
+  print_cuda();
   printf("libraries   ");
   for (int k = 0; k < l->n; k++) printf(" %s", l->name[k]);
   printf("\nbuilt with   %s\n", MARS_BUILT_WITH);
@@ -101,6 +125,7 @@ static void print_json(const mars_session_info *i, const struct utsname *u, cons
     printf("\"free_bytes\": %.0f}", room < 0 ? 0 : room);
   }
   printf("], ");
+  print_cuda_json();
   put_json_string("blas", i->blas, ", \"libraries\": [");
   for (int k = 0; k < l->n; k++) printf("%s\"%s\"", k ? ", " : "", l->name[k]);
   printf("], ");

@@ -1,0 +1,29 @@
+/*
+ * NVRTC: CUDA C to PTX, with a cache on disk.
+ *
+ * The cache: a folder of its owner's alone, $MARS_CACHE_DIR, else $XDG_CACHE_HOME/mars, else $HOME/.cache/mars; set
+ * MARS_CACHE_DIR to the empty string for none. A file is named by the hash of all that its contents come from, is written under
+ * another name and then renamed, and carries a checksum: one that does not fit is compiled again and written over.
+ *
+ * Layer: cuda. Threads: any; no state but the files.
+ */
+#ifndef MX_CUDA_COMPILE_H
+#define MX_CUDA_COMPILE_H
+
+#include "cuda/library.h"
+#include "engine/mem.h"
+
+/* The newest architecture of NVRTC that a device of this compute capability (80, 90, ..) runs; 0: none. */
+int mx_compile_arch(const mx_cuda_api *cu, int capability);
+
+typedef struct mx_compiled {
+  char *code; /* mx_free */
+  size_t bytes;
+  bool cached; /* it came from the disk */
+} mx_compiled;
+
+/* machine: machine code of sm_<arch> instead of PTX. On failure err->message ends with the compiler's first complaint. */
+mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, int arch, bool machine, mx_compiled *out,
+                       mars_error *err);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * The CUDA device: the vtable of engine/device.h over the driver API.
+ *
+ *   device.c    creation, info, the vtable, errors that last
+ *   module.c    texts to functions: compiled once, kept
+ *   kernel.c    programs made ready; their variants
+ *   geometry.c  how a call's tile becomes a grid, and the words of a kernel's parameters
+ *   launch.c    batches of calls on the compute stream
+ *   lane.c      transfers: one lane for each direction, with its stream and its thread
+ *   routines/   tile operations
+ *
+ * Layer: cuda. Threads: launch runs on the device's owner thread; kernels are made, and transfers are queued, by the
+ * session's thread; each lane has a thread that waits for its copies. Every function enters the device's context and leaves
+ * it again: the caller's current context stays as it was.
+ * Invariant: all of the device's tensor memory is the slab, which is charged as the arena's bytes when it is created.
+ */
+#ifndef MX_CUDA_DEVICE_H
+#define MX_CUDA_DEVICE_H
+
+#include "cuda/compile.h"
+#include "cuda/library.h"
+#include "cuda/text.h"
+#include "engine/device.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { MX_LANES = 3, MX_IN_FLIGHT = 4, MX_STAGE_BYTES = 4 << 20 };
+
+/* ---- transfers ---- */
+typedef struct mx_lane {
+  struct mx_cuda *dev;
+  CUstream stream;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t more;
+  mx_transfer *head, *tail;              /* queued, not begun */
+  mx_transfer *flying[MX_IN_FLIGHT];     /* begun, oldest at `first` */
+  CUevent event[MX_IN_FLIGHT];
+  int first, n_flying;
+  bool stop, started, has_lock;
+  char *stage[MX_IN_FLIGHT];             /* pinned, where the host's memory could not be registered */
+  CUevent stage_event[MX_IN_FLIGHT];
+} mx_lane;
+
+typedef struct mx_module mx_module; /* module.c */
+
+typedef struct mx_cuda {
+  mx_device base;
+  mx_mem *mem;
+  const mx_cuda_api *cu;
+  int ordinal;
+  char name[16], model[128];
+  CUdevice device;
+  CUcontext ctx;
+  bool retained;
+  int capability, sms, arch;
+  double clock_hz, bandwidth;
+  CUdeviceptr slab;   /* as allocated */
+  char *arena;
+  size_t arena_bytes;
+  CUstream compute;
+  CUevent done;
+  mx_lane lane[MX_LANES]; /* by mx_transfer_kind */
+  char *host;             /* registered arena; NULL: copies are staged */
+  size_t host_bytes;
+  bool registered;        /* by this device */
+  pthread_mutex_t lock;   /* of the modules */
+  bool has_lock;
+  mx_module *modules;
+  int n_modules, cap_modules;
+  CUdeviceptr table;      /* pointers of COMBINE calls, and their copy in pinned memory */
+  char *table_host;
+  size_t table_bytes, table_used;
+  atomic_int lost;        /* the CUresult of an error that lasts; 0: none */
+  atomic_uint peers;      /* devices whose memory may be read */
+  struct mx_cuda_blas *blas;
+} mx_cuda;
+
+/* ---- device.c ---- */
+mars_status mx_cuda_enter(mx_cuda *dev, mars_error *err);
+void mx_cuda_leave(mx_cuda *dev);
+/* A driver call's result: MARS_OK, or err filled; remembers errors after which the context is of no use. */
+mars_status mx_cuda_check(mx_cuda *dev, CUresult r, const char *what, mars_error *err);
+
+/* ---- module.c ---- */
+/* The function of a text, which is compiled and loaded if it has not been. */
+mars_status mx_cuda_function(mx_cuda *dev, const char *source, const char *name, CUfunction *out, mars_error *err);
+void mx_cuda_unload(mx_cuda *dev);
+
+/* ---- geometry.c ---- */
+typedef struct mx_slot_view { /* one per slot, in the order in, gen, out, at */
+  uint64_t base;
+  int es; /* bytes of an element; 0: an index */
+  int64_t stride[MARS_MAX_DIMS];
+} mx_slot_view;
+
+typedef struct mx_geometry {
+  mx_text_variant variant;
+  int64_t extent[MARS_MAX_DIMS]; /* after merging, outermost first */
+  int64_t ko, r, ki;
+  int64_t rows, splits;          /* REDUCE: rows of a block */
+  int bx_bits, by_bits;
+  int64_t blocks, tail;          /* tail: points that the vectors leave over */
+  int n_views;
+  mx_slot_view *view;            /* the kernel's memory */
+} mx_geometry;
+
+struct mx_kernel {
+  mx_cuda *dev;
+  mx_program prog;               /* a copy of its own */
+  void *copy;                    /* its memory */
+  mx_text_kind kind;
+  bool has_at;
+  int n_reduce;
+  mx_slot_view *views;
+  struct mx_variant {
+    mx_text_variant key;
+    mx_text_layout layout;
+    CUfunction fn;
+  } *variants;
+  int n_variants, cap_variants;
+  CUfunction *combine;           /* [n_out], NULL until wanted */
+};
+
+/* ko, r, ki and how they are cut, from the tile's shape alone. */
+void mx_cuda_reduce_shape(const mx_kernel *k, const int64_t *shape, mx_geometry *g);
+size_t mx_cuda_scratch(const mx_kernel *k, const int64_t *shape);
+void mx_cuda_geometry(const mx_kernel *k, const mx_call *call, mx_geometry *g);
+/* Words of the kernel's parameters; from: point at which a POINTS kernel begins. */
+void mx_cuda_words(const mx_kernel *k, const mx_text_layout *layout, const mx_call *call, const mx_geometry *g, int64_t from,
+                   uint64_t *w);
+void mx_cuda_combine_shape(int64_t kept, int64_t n, int *bx_bits, int *by_bits);
+size_t mx_cuda_acc_bytes(const mx_kernel *k, int slot, int64_t kept);
+
+/* ---- kernel.c ---- */
+mars_status mx_cuda_kernel_create(mx_cuda *dev, const mx_program *prog, mx_kernel **out, mars_error *err);
+void mx_cuda_kernel_destroy(mx_kernel *k); /* NULL is fine */
+/* The compiled form for these variants. */
+mars_status mx_cuda_variant(mx_kernel *k, const mx_text_variant *key, struct mx_variant **out, mars_error *err);
+mars_status mx_cuda_combine_fn(mx_kernel *k, int slot, CUfunction *out, mars_error *err);
+
+/* ---- launch.c ---- */
+mars_status mx_cuda_launch(mx_cuda *dev, mx_call *const *calls, int n, mars_error *err);
+/* Queue a kernel of 256 threads a block on the compute stream. */
+mars_status mx_cuda_queue(mx_cuda *dev, CUfunction fn, int64_t blocks, unsigned threads, const uint64_t *words, int n_words,
+                          const char *what, mars_error *err);
+/* Queue a strided copy of elements of es bytes. */
+mars_status mx_cuda_copy(mx_cuda *dev, char *to, const char *from, int es, int nd, const int64_t *extent, const int64_t *to_stride,
+                         const int64_t *from_stride, mars_error *err);
+
+/* ---- lane.c ---- */
+mars_status mx_lane_init(mx_lane *lane, mx_cuda *dev, mars_error *err);
+void mx_lane_reset(mx_lane *lane);
+void mx_lane_push(mx_lane *lane, mx_transfer *t);
+
+/* ---- routines ---- */
+struct mx_cuda_blas;
+bool mx_cuda_can_tile(mx_cuda *dev, mx_tile_op op, mars_dtype dtype);
+mars_status mx_cuda_tile(mx_cuda *dev, const mx_call *call, mars_error *err);
+/* After the launch's end: what its tile operations found out on the device. */
+mars_status mx_cuda_tile_results(mx_cuda *dev, mars_error *err);
+void mx_cuda_blas_destroy(mx_cuda *dev);
+
+#endif

@@ -1,0 +1,10 @@
+# cmake -DOUT=file.c -DFILES=a.cuh;b.cuh -P embed.cmake: each file as `const char mx_device_<name>[]`.
+set(text "/* Made from cuda/device by cuda/embed.cmake. */\n#include \"cuda/device_text.h\"\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(REGEX REPLACE "(0x0a,)" "\\1\n" bytes "${bytes}")
+  string(APPEND text "const char mx_device_${name}[] = {\n${bytes}0};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,212 @@
+/* The loops around a body. Contract: cuda/text.h. */
+#include "cuda/text.h"
+
+#include "cuda/device_text.h"
+
+static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
+
+/* c_first .. c_last-1 of the C-order number in `number` */
+static void put_split(mx_text_frame *f, const char *number, int first, int last, const char *indent) {
+  if (first == last) return;
+  if (last - first == 1) {
+    mx_text_put(f->t, "%sconst idx c%d = %s;\n", indent, first, number);
+    return;
+  }
+  mx_text_put(f->t, "%sidx c%d = %s;\n", indent, first, number);
+  for (int d = last - 1; d > first; d--)
+    mx_text_put(f->t, "%sconst idx c%d = c%d %% (idx)p.w[%d]; c%d /= (idx)p.w[%d];\n", indent, d, first, MX_W_EXTENT + d, first,
+                MX_W_EXTENT + d);
+}
+
+/* ---- elementwise ---- */
+
+static void write_points(mx_text_frame *f) {
+  int nd = f->layout.nd, vec = f->v->vec;
+
+  mx_text_append(f->t, HEAD);
+  mx_text_append(f->t, "  const idx n = (idx)p.w[0], step = (idx)gridDim.x * 256;\n"
+                       "  for (idx q = (idx)blockIdx.x * 256 + threadIdx.x; q < n; q += step) {\n");
+  if (vec == 1) {
+    put_split(f, "q", 0, nd, "    ");
+    mx_text_body(f, "    ");
+  } else {
+    /* the innermost extent counts groups: its coordinate is made one of elements */
+    put_split(f, "q", 0, nd, "    ");
+    mx_text_put(f->t, "    const idx g = c%d * %d;\n    {\n    const idx c%d = g;\n", nd - 1, vec, nd - 1);
+    mx_text_vector_loads(f);
+    mx_text_put(f->t, "#pragma unroll\n    for (int j = 0; j < %d; j++) {\n      const idx c%d = g + j;\n", vec, nd - 1);
+    mx_text_body(f, "      ");
+    mx_text_append(f->t, "    }\n");
+    mx_text_vector_stores(f);
+    mx_text_append(f->t, "    }\n");
+  }
+  mx_text_append(f->t, "  }\n}\n");
+}
+
+/* ---- reductions ---- */
+
+static int unroll_of(const mx_program *p) {
+  if (p->cost > 40 || p->n_instrs > 40) return 1;
+  return p->cost > 8 || p->n_instrs > 12 || p->n_out > 2 || mx_text_wants_complex(p) ? 2 : 4;
+}
+
+static void write_reduce(mx_text_frame *f) {
+  const mx_text_variant *v = f->v;
+  int d1 = v->dims[0], d2 = d1 + v->dims[1];
+
+  for (int o = 0; o < f->prog->n_out; o++) {
+    if (!f->prog->outs[o].reduce) continue;
+    mx_text_append(f->t, "typedef ");
+    mx_text_accumulator(f->t, &f->prog->outs[o]);
+    mx_text_put(f->t, " R%d;\n", o);
+  }
+  mx_text_append(f->t, HEAD);
+  mx_text_put(f->t,
+              "  __shared__ u32 shared[MX_WORDS * MX_BLOCK];\n"
+              "  const idx ko = (idx)p.w[%d], nr = (idx)p.w[%d], ki = (idx)p.w[%d], rows = (idx)p.w[%d];\n"
+              "  const u32 bits = (u32)p.w[%d], xb = bits & 255, yb = bits >> 8 & 255, t = threadIdx.x;\n"
+              "  const u32 y = t >> xb & ((1u << yb) - 1), by = 1u << yb, splits = (u32)p.w[%d];\n"
+              "  const u32 strips = (u32)((ki + ((idx)1 << xb) - 1) >> xb), strip = blockIdx.x %% strips;\n"
+              "  const u32 split = blockIdx.x / strips %% splits;\n"
+              "  const idx k = ((idx)(blockIdx.x / strips / splits) << (8 - xb - yb)) + (t >> (xb + yb));\n"
+              "  const idx i = ((idx)strip << xb) + (t & ((1u << xb) - 1));\n"
+              "  const idx r0 = split * rows, r1 = nr - r0 < rows ? nr : r0 + rows;\n"
+              "  const bool mine = k < ko && i < ki;\n  u32 leaves = 0;\n",
+              MX_W_KO, MX_W_R, MX_W_KI, MX_W_ROWS, MX_W_BITS, MX_W_SPLITS);
+  for (int o = 0; o < f->prog->n_out; o++)
+    if (f->prog->outs[o].reduce) mx_text_put(f->t, "  mx_pile<R%d> pile%d; R%d l%d;\n", o, o, o, o);
+  mx_text_append(f->t, "  if (mine) {\n");
+  put_split(f, "k", 0, d1, "    ");
+  put_split(f, "i", d2, f->layout.nd, "    ");
+  mx_text_append(f->t, "    auto body = [&](const idx r) {\n");
+  put_split(f, "r", d1, d2, "      ");
+  mx_text_body(f, "      ");
+  mx_text_append(f->t, "    };\n    for (idx r = r0 + y; r < r1;) {\n");
+  for (int o = 0; o < f->prog->n_out; o++)
+    if (f->prog->outs[o].reduce) mx_text_put(f->t, "      l%d.none();\n", o);
+  mx_text_put(f->t,
+              "      if (r1 - r > (idx)15 * by) {\n#pragma unroll %d\n"
+              "        for (int u = 0; u < MX_LEAF; u++, r += by) body(r);\n"
+              "      } else {\n#pragma unroll 1\n        for (; r < r1; r += by) body(r);\n      }\n",
+              unroll_of(f->prog));
+  for (int o = 0; o < f->prog->n_out; o++)
+    if (f->prog->outs[o].reduce) mx_text_put(f->t, "      l%d.end(); pile%d.push(l%d, leaves);\n", o, o, o);
+  mx_text_append(f->t, "      leaves++;\n    }\n  }\n");
+  for (int o = 0; o < f->prog->n_out; o++) {
+    int w = f->layout.out[o];
+
+    if (!f->prog->outs[o].reduce) continue;
+    mx_text_put(f->t,
+                "  { R%d a = pile%d.all(leaves); mx_fold(a, shared, xb, yb);\n"
+                "    if (y == 0 && mine) mx_emit<%s>(a, (char *)p.w[%d] + (i64)split * (i64)p.w[%d], p.w[%d] != 0, (i64)ko * ki,\n"
+                "      (i64)k * ki + i, of_bits(p.w[%d]), of_bits(p.w[%d])); }\n",
+                o, o, mx_text_type(f->prog->outs[o].dtype), w, w + 1, w + 2, MX_W_COUNT, w + 3);
+  }
+  mx_text_append(f->t, "}\n");
+}
+
+void mx_text_combine(mx_text *t, const mx_out_desc *out) {
+  mx_text_prelude(t, out->src >= MARS_C64);
+  mx_text_append(t, mx_device_reduce);
+  mx_text_combine_kernel(t, out);
+}
+
+void mx_text_combine_kernel(mx_text *t, const mx_out_desc *out) {
+  mx_text_put(t, "struct mx_p { u64 w[%d]; };\n", MX_C_WORDS);
+  mx_text_append(t, HEAD);
+  mx_text_append(t, "  mx_combine<");
+  mx_text_accumulator(t, out);
+  mx_text_put(t,
+              ", %s>((const char *const *)p.w[%d], (const char *)p.w[%d], (i64)p.w[%d], (i64)p.w[%d], (i64)p.w[%d],\n"
+              "    (char *)p.w[%d], p.w[%d] != 0, of_bits(p.w[%d]), of_bits(p.w[%d]), (u32)p.w[%d] & 255, (u32)p.w[%d] >> 8);\n}\n",
+              mx_text_type(out->dtype), MX_C_TABLE, MX_C_BASE, MX_C_STEP, MX_C_N, MX_C_KEPT, MX_C_OUT, MX_C_FINISH, MX_C_COUNT,
+              MX_C_DDOF, MX_C_BITS, MX_C_BITS);
+}
+
+/* ---- scans ---- */
+
+static const mx_instr *scan_of(const mx_program *p) {
+  int i = 0;
+
+  while (p->instrs[i].kind != MX_I_SCAN) i++;
+  return &p->instrs[i];
+}
+
+static void put_line(mx_text_frame *f, const char *number) {
+  const mx_text_variant *v = f->v;
+
+  mx_text_put(f->t,
+              "  const idx nr = (idx)p.w[%d], ki = (idx)p.w[%d], line = %s;\n"
+              "  if (line >= (idx)p.w[%d] * ki) return;\n"
+              "  const idx k = line / ki, i = line %% ki;\n  (void)k, (void)i;\n",
+              MX_W_R, MX_W_KI, number, MX_W_KO);
+  put_split(f, "k", 0, v->dims[0], "  ");
+  put_split(f, "i", v->dims[0] + v->dims[1], f->layout.nd, "  ");
+  mx_text_put(f->t,
+              "  bool have = p.w[%d] != 0;\n  T run = have ? mx_ld<T>((const char *)p.w[%d] + (i64)line * (i64)sizeof(T)) : T();\n",
+              MX_W_CARRY_IN, MX_W_CARRY_IN);
+}
+
+static void put_carry_out(mx_text_frame *f, const char *when) {
+  mx_text_put(f->t, "  if (p.w[%d] != 0%s) mx_st((char *)p.w[%d] + (i64)line * (i64)sizeof(T), run);\n}\n", MX_W_CARRY_OUT, when,
+              MX_W_CARRY_OUT);
+}
+
+static void write_scan(mx_text_frame *f) {
+  const mx_instr *scan = scan_of(f->prog);
+  const char *type = mx_text_type(f->prog->value_dtype[scan->src[0]]);
+  int d1 = f->v->dims[0], d2 = d1 + f->v->dims[1];
+
+  mx_text_append(f->t, HEAD);
+  mx_text_put(f->t, "  typedef %s T;\n", type);
+  if (f->v->kind == MX_TEXT_LINES) {
+    put_line(f, "(idx)blockIdx.x * 256 + threadIdx.x");
+    mx_text_append(f->t, "#pragma unroll 1\n  for (idx r = 0; r < nr; r++) {\n");
+    put_split(f, "r", d1, d2, "    ");
+    mx_text_body(f, "    ");
+    mx_text_append(f->t, "  }\n");
+    put_carry_out(f, "");
+    return;
+  }
+  mx_text_append(f->t, "  __shared__ T shared[256];\n");
+  put_line(f, "blockIdx.x");
+  mx_text_append(f->t, "#pragma unroll 1\n  for (idx r = 0; r < nr; r += 256) {\n"
+                       "    const idx e = r + threadIdx.x;\n    T sv = T();\n    if (e < nr) {\n");
+  put_split(f, "e", d1, d2, "      ");
+  mx_text_body(f, "      ");
+  mx_text_put(f->t,
+              "    }\n    const u32 n = nr - r < 256 ? (u32)(nr - r) : 256u;\n"
+              "    const T run_here = mx_scan_block<T, %s>(sv, n, run, have, shared);\n    if (e < nr) {\n      const T run = run_here;\n",
+              scan->op == MX_OP_CUMPROD ? "true" : "false");
+  put_split(f, "e", d1, d2, "      ");
+  mx_text_scan_store(f, scan, "      ");
+  mx_text_append(f->t, "    }\n  }\n");
+  put_carry_out(f, " && threadIdx.x == 0");
+}
+
+/* ---- the whole ---- */
+
+void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *v) {
+  bool random = false;
+
+  for (int i = 0; i < prog->n_instrs; i++) random |= prog->instrs[i].kind == MX_I_RANDOM;
+  mx_text_prelude(t, mx_text_wants_complex(prog));
+  if (random) mx_text_append(t, mx_device_random);
+  if (v->kind == MX_TEXT_REDUCE) mx_text_append(t, mx_device_reduce);
+  if (v->kind == MX_TEXT_LINES || v->kind == MX_TEXT_LINE) mx_text_append(t, mx_device_scan);
+  mx_text_kernel(t, prog, v);
+}
+
+void mx_text_kernel(mx_text *t, const mx_program *prog, const mx_text_variant *v) {
+  mx_text_frame f = {.t = t, .prog = prog, .v = v};
+
+  mx_text_layout_of(prog, v, &f.layout);
+  mx_text_put(t, "typedef %s idx;\ntypedef %s off;\nstruct mx_p { u64 w[%d]; };\n", v->wide ? "u64" : "u32", v->wide ? "i64" : "i32",
+              f.layout.words > 0 ? f.layout.words : 1);
+  mx_text_ops(&f);
+  switch ((mx_text_kind)v->kind) {
+  case MX_TEXT_POINTS: write_points(&f); break;
+  case MX_TEXT_REDUCE: write_reduce(&f); break;
+  default: write_scan(&f); break;
+  }
+}

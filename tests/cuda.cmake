@@ -1,0 +1,28 @@
+if(MARS_HAS_CUDA)
+  add_library(cuda_shim STATIC ${CMAKE_CURRENT_LIST_DIR}/cuda_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c
+              ${CMAKE_CURRENT_LIST_DIR}/vm_stage.c ${CMAKE_CURRENT_LIST_DIR}/cuda_sim.c)
+  target_include_directories(cuda_shim SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
+  add_dependencies(cuda_shim mars_ops_header)
+  if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/simgpu/simgpu.h)
+    target_compile_definitions(cuda_shim PRIVATE TESTS_SIMGPU)
+  endif()
+  mars_test(cuda_text_test ${CMAKE_CURRENT_LIST_DIR}/cuda_text_test.cc)
+  target_link_libraries(cuda_text_test PRIVATE cuda_shim mars_core)
+
+  # The host device's own tests, run by the CUDA device: every program against the oracle.
+  add_executable(cuda_vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/cuda_ops_test.cc ${CMAKE_CURRENT_LIST_DIR}/loops_shim.c)
+  target_compile_definitions(cuda_vm_test PRIVATE VM_CUDA)
+  # in parts, as each compiles some hundred kernels; a driver is looked for among the stand-ins first
+  foreach(part VmPoints*:VmPieces*:VmDevice*:VmScan* VmReduce* *EveryRow* CudaRandom*:*CudaOps*)
+    string(MAKE_C_IDENTIFIER "cuda_vm_test_${part}" name)
+    add_test(NAME ${name} COMMAND cuda_vm_test --gtest_filter=${part})
+    list(APPEND cuda_tests ${name})
+  endforeach()
+  target_link_libraries(cuda_vm_test PRIVATE cuda_shim mars_core test_oracle GTest::gtest GTest::gtest_main)
+  mars_test(cuda_device_test ${CMAKE_CURRENT_LIST_DIR}/cuda_device_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_tile_shim.c)
+  target_link_libraries(cuda_device_test PRIVATE cuda_shim mars_core)
+  set_tests_properties(${cuda_tests} cuda_device_test PROPERTIES
+                       ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
+endif()

@@ -1,0 +1,54 @@
+/* Plain C view of cuda/ for the C++ tests: sources of many kernels, and what the real compiler makes of them. */
+#ifndef TESTS_CUDA_SHIM_H
+#define TESTS_CUDA_SHIM_H
+
+#include "tests/vm_shim.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- texts ---- */
+enum cuda_kind { CUDA_POINTS, CUDA_REDUCE, CUDA_LINES, CUDA_LINE };
+typedef struct cuda_variant {
+  enum cuda_kind kind;
+  int outer, reduced, inner;
+  bool wide;
+  int vec;
+  uint64_t broadcast;
+} cuda_variant;
+typedef struct cuda_source cuda_source;
+/* Several kernels, named k0, k1, ..., under one copy of the device texts. */
+cuda_source *cuda_source_new(bool with_complex);
+void cuda_source_free(cuda_source *s);
+void cuda_source_add(cuda_source *s, const vm_prog *p, const cuda_variant *v);
+void cuda_source_add_combine(cuda_source *s, const vm_prog *p, int slot);
+const char *cuda_source_text(const cuda_source *s); /* NULL: there was no memory */
+bool cuda_can(const vm_prog *p, const char **why);
+bool cuda_elementwise(int op, const char **name, int *arity);
+mars_dtype cuda_loop_dtype(int op, mars_dtype dt);
+int cuda_op_count(void);
+double cuda_cost(int op);
+int cuda_vec(const vm_prog *p, int widest); /* elements that a thread takes at once */
+
+/* ---- the compiler ---- */
+bool cuda_has_nvrtc(const char **why);
+/* Compiles for sm_<arch> and returns the compiler's whole log with its resource report; free. *ok: it compiled. */
+char *cuda_compile_report(const char *text, int arch, bool *ok);
+/* mx_compile: the PTX (free) or NULL and err */
+char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err);
+int cuda_arch(int capability);
+
+int cuda_device_count(void);
+
+/* ---- libraries ---- */
+typedef struct cuda_library {
+  char name[32], path[512], version[40], missing[320];
+} cuda_library;
+/* Opens `path` alone; fills the rows; returns their number. *st: whether there is a driver. */
+int cuda_open_libraries(const char *path, cuda_library *rows, int max, mars_status *st, mars_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

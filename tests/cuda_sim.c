@@ -1,0 +1,72 @@
+/* Contract: tests/cuda_sim.h. The symbols are the stand-in driver's: tests/simgpu/simgpu.h. */
+#include "tests/cuda_sim.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef TESTS_SIMGPU /* the tree has the simulator */
+#include "tests/simgpu/simgpu.h"
+
+static void *symbol(const char *name) {
+  static void *handle;
+
+  if (handle == NULL) handle = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+  return handle != NULL ? dlsym(handle, name) : NULL;
+}
+#define CALL(f) __typeof__(f) *fn = (__typeof__(f) *)symbol(#f)
+
+bool cuda_sim_is_used(void) { return symbol("sg_sim_failed_checks") != NULL; }
+
+size_t cuda_sim_failed_checks(char *first, size_t size) {
+  CALL(sg_sim_failed_checks);
+
+  if (size > 0) first[0] = '\0';
+  return fn != NULL ? fn(first, size) : 0;
+}
+
+uint64_t cuda_sim_live(char *text, size_t size) {
+  CALL(sg_sim_live);
+  sg_sim_live_info i = {0};
+
+  if (size > 0) text[0] = '\0';
+  if (fn == NULL) return 0;
+  fn(&i);
+  snprintf(text, size, "%zu device, %zu pinned, %zu registered bytes, %d streams, %d events, %d modules, %d contexts, %d handles",
+           i.device_bytes, i.pinned_bytes, i.registered_bytes, i.streams, i.events, i.modules, i.contexts, i.handles);
+  return i.device_bytes + i.pinned_bytes + i.registered_bytes + (uint64_t)(i.streams + i.events + i.modules + i.contexts + i.handles);
+}
+
+bool cuda_sim_configure(const char *text) {
+  CALL(sg_sim_configure);
+
+  return fn != NULL && fn(text) == 0;
+}
+
+uint64_t cuda_sim_calls(void) {
+  CALL(sg_sim_calls);
+
+  return fn != NULL ? fn() : 0;
+}
+
+bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) {
+  CALL(sg_sim_kernel_counts);
+  uint64_t launches;
+
+  return fn != NULL && fn(name, &launches, read, written) != 0;
+}
+#else
+bool cuda_sim_is_used(void) { return false; }
+size_t cuda_sim_failed_checks(char *first, size_t size) {
+  if (size > 0) first[0] = '\0';
+  return 0;
+}
+uint64_t cuda_sim_live(char *text, size_t size) {
+  if (size > 0) text[0] = '\0';
+  return 0;
+}
+bool cuda_sim_configure(const char *text) { return false; }
+uint64_t cuda_sim_calls(void) { return 0; }
+bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
+#endif

@@ -1,0 +1,132 @@
+/* Contract: tests/cuda_tile_shim.h. */
+#include "tests/cuda_tile_shim.h"
+
+#include "engine/device.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)TILE_CHECK == (int)MX_TF_CHECK && (int)TILE_RIGHT == (int)MX_TF_RIGHT && (int)TILE_TRANS == (int)MX_TF_TRANS,
+               "flags as in engine/device.h");
+
+static mx_tile_op find(const char *op) {
+  static const char *const names[MX_TILE_COUNT] = {
+#define TILE(id, name) #name,
+#include "engine/routines/tiles.def"
+  };
+  int i = 0;
+
+  while (i < MX_TILE_COUNT && strcmp(names[i], op) != 0) i++;
+  return (mx_tile_op)i;
+}
+
+bool tile_can(vm_dev *dev, const char *op, mars_dtype dt) {
+  mx_device *d = vm_device(dev);
+
+  return d->ops->can_tile == NULL || d->ops->can_tile(d, find(op), dt);
+}
+
+static void wake(mx_transfer *t) { sem_post(t->user); }
+
+static mars_status all(mx_device *dev, mx_transfer *list, int n, mars_error *err) {
+  mars_status st = MARS_OK;
+  sem_t done;
+
+  sem_init(&done, 0, 0);
+  for (int i = 0; i < n; i++) {
+    list[i].done = wake;
+    list[i].user = &done;
+    dev->ops->transfer(dev, &list[i]);
+  }
+  for (int i = 0; i < n; i++) sem_wait(&done);
+  sem_destroy(&done);
+  for (int i = 0; i < n && st == MARS_OK; i++) {
+    st = list[i].status;
+    if (st != MARS_OK && err != NULL) *err = list[i].err;
+  }
+  return st;
+}
+
+/* Operands to the device or back. */
+static mars_status carry(mx_device *dev, mx_transfer_kind kind, int n, const tile_mat *mats, char *const *at, mars_error *err) {
+  mx_transfer list[16] = {{0}};
+
+  for (int i = 0; i < n; i++)
+    list[i] = (mx_transfer){.kind = kind, .dst = kind == MX_TRANSFER_UP ? at[i] : mats[i].memory,
+                            .src = kind == MX_TRANSFER_UP ? mats[i].memory : at[i], .bytes = mats[i].bytes};
+  return all(dev, list, n, err);
+}
+
+mars_status tile_run(vm_dev *vm, const char *op, unsigned flags, mars_dtype dt, int n, const tile_mat *mats, const int64_t *p,
+                     mars_error *err) {
+  mx_device *dev = vm_device(vm);
+  bool own = dev->ops->transfer != NULL;
+  mx_program prog = {.routine = true, .cost = 1};
+  mx_tile_call tile = {.op = find(op), .flags = flags, .dtype = dt, .n = n, .fn = op};
+  mx_mat list[16];
+  char *at[16], *arena;
+  size_t used = 0, bytes, es = mars_dtype_bytes(dt);
+  mx_call call = {.kind = MX_CALL_TILE, .tile = &tile}, *calls[1] = {&call};
+  mars_status st = dev->ops->kernel_create(dev, &prog, &call.kernel, err);
+
+  if (st != MARS_OK) return st;
+  arena = dev->ops->memory(dev, &bytes);
+  for (int i = 0; i < n; i++) {
+    at[i] = own ? arena + used : mats[i].memory;
+    used += (mats[i].bytes + 255) & ~(size_t)255;
+    list[i] = (mx_mat){at[i] + mats[i].offset * (int64_t)es, mats[i].rows, mats[i].cols, mats[i].rs, mats[i].cs};
+  }
+  tile.mat = list;
+  for (int i = 0; i < 4 && p != NULL; i++) tile.p[i] = p[i];
+  if (own) st = carry(dev, MX_TRANSFER_UP, n, mats, at, err);
+  if (st == MARS_OK) st = dev->ops->launch(dev, calls, 1, err);
+  if (st == MARS_OK && own) st = carry(dev, MX_TRANSFER_DOWN, n, mats, at, err);
+  dev->ops->kernel_destroy(dev, call.kernel);
+  return st;
+}
+
+mars_status transfer_round(vm_dev *vm, int n, size_t bytes, const char *src, char *dst, mars_error *err) {
+  mx_device *dev = vm_device(vm);
+  mx_transfer *list = calloc((size_t)n + 1, sizeof *list);
+  size_t room;
+  char *arena = dev->ops->memory(dev, &room);
+  mars_status st;
+
+  for (int i = 0; i < n; i++)
+    list[i] = (mx_transfer){.kind = MX_TRANSFER_UP, .dst = arena + (size_t)i * bytes, .src = src + (size_t)i * bytes, .bytes = bytes};
+  st = all(dev, list, n, err);
+  memset(list, 0, (size_t)n * sizeof *list);
+  for (int i = 0; i < n; i++)
+    list[i] = (mx_transfer){.kind = MX_TRANSFER_DOWN, .dst = dst + (size_t)i * bytes, .src = arena + (size_t)i * bytes, .bytes = bytes};
+  if (st == MARS_OK) st = all(dev, list, n, err);
+  free(list);
+  return st;
+}
+
+mars_status transfer_peer(vm_dev *vfrom, vm_dev *vto, size_t bytes, const char *src, char *dst, mars_error *err) {
+  mx_device *from = vm_device(vfrom), *to = vm_device(vto);
+  size_t room;
+  char *a = from->ops->memory(from, &room), *b = to->ops->memory(to, &room);
+  mx_transfer up = {.kind = MX_TRANSFER_UP, .dst = a, .src = src, .bytes = bytes};
+  mx_transfer over = {.kind = MX_TRANSFER_PEER, .peer = from, .dst = b, .src = a, .bytes = bytes};
+  mx_transfer down = {.kind = MX_TRANSFER_DOWN, .dst = dst, .src = b, .bytes = bytes};
+  mars_status st = all(from, &up, 1, err);
+
+  if (st == MARS_OK) st = all(to, &over, 1, err);
+  return st == MARS_OK ? all(to, &down, 1, err) : st;
+}
+
+mars_status register_host(vm_dev *dev, void *memory, size_t bytes, mars_error *err) {
+  mx_device *d = vm_device(dev);
+
+  return d->ops->host_memory(d, memory, bytes, err);
+}
+
+const char *device_model(vm_dev *dev, size_t *bytes) {
+  mx_device_info info;
+
+  vm_device(dev)->ops->info(vm_device(dev), &info);
+  *bytes = info.memory_bytes;
+  return info.model;
+}
