@@ -30,6 +30,8 @@ typedef enum bench_scale { BENCH_NORMAL, BENCH_QUICK, BENCH_HEADLINE } bench_sca
 typedef struct bench_options {
   double size;         /**< 0: the suite's default */
   size_t budget_bytes; /**< 0: the suite's default */
+  const char *devices; /**< NULL: the library's choice */
+  size_t device_budget_bytes; /**< 0: the devices' choice */
   int threads;
   int repeat;                  /**< 0: the case's default */
   bool peers[BENCH_MAX_PEERS]; /**< in the order of bench_peer_names */

@@ -34,6 +34,8 @@ static const char usage[] =
     "  --size N         elements, e.g. 1e9 (stream: bytes; aat, matmul, factor: order of the matrices;\n"
     "                   tssvd: rows; plan, overhead: tasks)\n"
     "  --budget B       host memory for the session, e.g. 512M, 2G\n"
+    "  --devices LIST   devices that share the work, e.g. cuda:0,host\n"
+    "  --device-budget B  memory of each GPU\n"
     "  --threads N      default: the cores that this process may use\n"
     "  --spill DIR      where big files go; default $MARS_SPILL_DIR, $TMPDIR or /tmp\n"
     "  --repeat K       timed runs of every contender, default 5 (3 for long ones)\n"
@@ -101,6 +103,8 @@ static bool parse_valued(arguments *a, const char *name, const char *value) {
 
   if (strcmp(name, "--spill") == 0) {
     a->spill = value;
+  } else if (strcmp(name, "--devices") == 0) {
+    a->o.devices = value;
   } else if (strcmp(name, "--json") == 0) {
     a->json = value;
   } else if (strcmp(name, "--peers") == 0) {
@@ -112,6 +116,8 @@ static bool parse_valued(arguments *a, const char *name, const char *value) {
     a->o.size = floor(number);
   } else if (strcmp(name, "--budget") == 0) {
     a->o.budget_bytes = (size_t)number;
+  } else if (strcmp(name, "--device-budget") == 0) {
+    a->o.device_budget_bytes = (size_t)number;
   } else if (strcmp(name, "--threads") == 0) {
     if (number > 1024)
       return usage_error("--threads takes 1 to 1024, not", value);
@@ -126,7 +132,7 @@ static bool parse_valued(arguments *a, const char *name, const char *value) {
 
 static bool is_valued(const char *name) {
   static const char *const valued[] = {"--size",   "--budget", "--threads", "--spill",
-                                       "--repeat", "--peers",  "--json"};
+                                       "--repeat", "--peers",  "--json",    "--devices", "--device-budget"};
 
   for (size_t i = 0; i < sizeof valued / sizeof *valued; i++)
     if (strcmp(name, valued[i]) == 0)

@@ -80,6 +80,8 @@ bool bench_session_open(const bench_options *o, size_t budget_bytes, int64_t chu
 
   mars_session_config_init(&config);
   config.host_budget_bytes = budget_bytes;
+  config.devices = o->devices;
+  config.device_budget_bytes = o->device_budget_bytes;
   config.threads = o->threads;
   config.spill_dirs = dirs;
   config.n_spill_dirs = 1;

@@ -3,6 +3,8 @@
  *
  * Layer: engine owns it; host/ and cuda/ implement it and never include one another.
  * Threads: one owner thread per device calls launch; the other functions are called from the session's thread.
+ * Failures: MARS_E_DEVICE from launch or a transfer of a device with memory of its own says that it is lost: the job is planned
+ * again without it, and the session asks nothing more of it but destroy. Every other status ends the job.
  */
 #ifndef MX_DEVICE_H
 #define MX_DEVICE_H
@@ -71,7 +73,7 @@ typedef enum mx_call_kind {
 
 typedef struct mx_call {
   mx_call_kind kind;
-  mx_kernel *kernel;
+  mx_kernel *kernel; /* NULL: a tile operation on a device with memory of its own */
   int ndim;
   const int64_t *shape;  /* [ndim] tile extents, all > 0 */
   const int64_t *origin; /* [ndim] tile start in the iteration space */
@@ -150,10 +152,31 @@ typedef struct mx_device_ops {
   /* Whether a kernel of this program, or this tile operation, can run here at all (a library may be missing). */
   bool (*can_program)(mx_device *dev, const mx_program *prog);
   bool (*can_tile)(mx_device *dev, mx_tile_op op, mars_dtype dtype);
+  /* Whether PEER transfers from `peer`, a device of the same kind, to this one are offered. NULL: never; copies go through the
+     host. */
+  bool (*can_peer)(mx_device *dev, mx_device *peer);
 } mx_device_ops;
 
 struct mx_device {
   const mx_device_ops *ops;
 };
+
+/* Devices with memory of their own come in kinds: the session asks each kind that it knows (engine/session.h) what is there. */
+typedef struct mx_device_request {
+  mx_mem *mem;
+  int index;
+  size_t budget_bytes; /* of its arena; 0: what the device offers */
+  void (*log)(void *user, mars_log_level level, const char *text);
+  void *log_user;
+} mx_device_request;
+
+typedef struct mx_device_kind {
+  const char *name; /* "cuda": its devices are cuda:0, cuda:1, ... */
+  void *ctx;        /* given to all three */
+  int (*count)(void *ctx); /* devices that are there; 0 where a driver or library is missing */
+  /* Model and memory_bytes (all that an arena may have) of one that need not be in use yet. */
+  mars_status (*describe)(void *ctx, int index, mx_device_info *out, mars_error *err);
+  mars_status (*create)(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err);
+} mx_device_kind;
 
 #endif

@@ -10,8 +10,23 @@
 #include "engine/graph/graph.h"
 #include "engine/store.h"
 
-typedef struct mx_machine { /* what planning may know */
+enum { MX_MAX_DEVICES = 16 }; /* the host among them */
+
+typedef struct mx_machine_device {
+  mx_device *dev;
+  const char *name;
   size_t arena_bytes;
+  double flops, memory_bytes_per_second, link_bytes_per_second; /* 0: unknown */
+  bool lost;   /* not to be used again */
+  uint32_t peers; /* bit d: copies from device d come straight here */
+} mx_machine_device;
+
+typedef struct mx_machine { /* what planning may know */
+  size_t arena_bytes; /* that working sets are chosen for: the least of the devices' */
+  mx_machine_device device[MX_MAX_DEVICES]; /* 0 is the host, whose arena files and spill store reach */
+  int n_devices;
+  uint8_t use[MX_MAX_DEVICES]; /* devices that share the work, in the order that the user gave */
+  int n_use;
   int threads;
   int64_t chunk_elements; /* 0: choose */
   bool no_fusion;
@@ -24,13 +39,26 @@ struct mars_session {
   mx_mem mem;
   mars_session_config config;
   mx_graph graph;
-  mx_device *device; /* device 0, the host */
+  mx_device *device; /* device 0, the host; all: machine.device */
   mx_store *store;
   mx_machine machine;
-  char *base;        /* arena */
   struct mx_actor *actor; /* engine/exec/actor.h */
   mars_session_info info;
+  mars_device_info device_info[MX_MAX_DEVICES];
+  char device_name[MX_MAX_DEVICES][24];
 };
+
+/* mars_session_create with these kinds of devices instead of the built-in ones (tests). */
+mars_status mx_session_create_with(const mars_session_config *config, const mx_device_kind *const *kinds, int n_kinds,
+                                   mars_session **out, mars_error *err);
+/* engine/exec/devices.c: create what config.devices names, after the host device; fills machine and info. */
+mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const *kinds, int n_kinds, mars_error *err);
+/* A device failed for good: it is not planned for any more. The actor's thread. */
+void mx_session_lose(mars_session *s, int device);
+/* Number of the session's device of this name, -1 after filling err. */
+int mx_session_device(const mars_session *s, const char *fn, const char *name, mars_error *err);
+/* cuda/: there if MARS_HAVE_CUDA is defined. */
+extern const mx_device_kind mx_cuda_kind;
 
 /* Log through the session's callback, if any. */
 void mx_log(mars_session *s, mars_log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

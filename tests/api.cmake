@@ -7,7 +7,7 @@ add_dependencies(test_oracle mars_ops_header)
 target_compile_options(test_oracle PRIVATE -ffp-contract=off)
 
 # Tests of the whole library through the public API.
-add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c)
+add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c ${here}/fake_device.c)
 add_dependencies(api_support mars_ops_header)
 target_link_libraries(api_support PUBLIC test_oracle mars_core GTest::gtest)
 

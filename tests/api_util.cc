@@ -66,7 +66,29 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
   config.progress = c.progress;
   config.log = c.log;
   config.user = c.user;
-  return mars_session_create(&config, out, err);
+  config.device_budget_bytes = c.device_budget;
+  if (!c.devices.empty()) {
+    config.devices = c.devices.c_str();
+    return fake_session_create(&config, out, err);
+  }
+  const char *everywhere = getenv("MARS_TEST_DEVICES");
+  if (!everywhere)
+    return mars_session_create(&config, out, err);
+  // every session of a suite on devices: tiny ones, so that chunks come and go
+  static const bool set = [] {
+    const char *bytes = getenv("MARS_TEST_DEVICE_BYTES");
+    fake_plan plan = {};
+    plan.count = 4;
+    plan.memory_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
+    plan.peers = true;
+    plan.refuse_every = 7;
+    plan.fail_at = -1;
+    fake_set(&plan);
+    return true;
+  }();
+  (void)set;
+  config.devices = everywhere;
+  return fake_session_create(&config, out, err);
 }
 
 std::vector<Config> covering_configs(int64_t row) {
@@ -95,6 +117,7 @@ Session::Session(const Config &c) {
 }
 Session::~Session() {
   mars_session_destroy(s);
+  EXPECT_EQ(fake_complaint(), nullptr) << fake_complaint();
 }
 
 void settle(mars_session *s) {

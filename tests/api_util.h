@@ -5,6 +5,7 @@
 #ifndef TESTS_API_UTIL_H
 #define TESTS_API_UTIL_H
 
+#include "tests/fake_device.h"
 #include "tests/oracle.h"
 #include "tests/shim.h"
 #include <algorithm>
@@ -38,6 +39,8 @@ struct Config {
   mars_progress_fn *progress = nullptr;
   mars_log_fn *log = nullptr;
   void *user = nullptr;
+  std::string devices; // "fake:0,host" (fake_device.h); empty: the host, or what MARS_TEST_DEVICES says
+  size_t device_budget = 0;
 };
 // The smallest budget that the tests ask a session to work in
 constexpr size_t kMinimalBudget = 1 * MiB;

@@ -10,7 +10,7 @@ struct shim_plan {
   mx_want wants[8];
 };
 
-static size_t no_scratch(void *ctx, const mx_pkernel *k, const int64_t *shape) { return 0; }
+static size_t no_scratch(void *ctx, int device, const mx_pkernel *k, const int64_t *shape) { return 0; }
 static char nowhere[1];
 
 mars_status shim_plan_make(mars_session *s, mars_tensor *const *t, size_t n, bool keep, shim_plan **out, mars_error *err) {
@@ -66,6 +66,12 @@ bool shim_plan_damage(shim_plan *sp, shim_damage how) {
       s->after = s->after_store = -1;
     } else if (how == DROP_LOAD && s->kind == MX_STEP_LOAD) {
       remove_step(p, i);
+      return true;
+    } else if (how == DROP_COPY && s->kind == MX_STEP_COPY) {
+      remove_step(p, i);
+      return true;
+    } else if (how == WRONG_DEVICE && s->kind == MX_STEP_COMPUTE && s->device) {
+      s->device = 0;
       return true;
     } else if (how == DOUBLE_FREE && s->kind == MX_STEP_FREE && p->steps.at[i - 1].kind == MX_STEP_FREE) {
       p->steps.at[i] = p->steps.at[i - 1];

@@ -131,29 +131,47 @@ typedef struct run {
   mx_actor *actor;
   mars_job *job;
   mx_plan *plan;
-  mx_kernel **kernels;
+  mx_kernel **kernels[MX_MAX_DEVICES]; /* of each device, those that it runs */
   int64_t n_kernels;
+  int lost;        /* device that failed for good, -1 */
   mx_value **kept; /* retained while the job runs */
   size_t n_kept;
 } run;
 
-static size_t scratch_of(void *ctx, const mx_pkernel *kernel, const int64_t *shape) {
+static size_t scratch_of(void *ctx, int device, const mx_pkernel *kernel, const int64_t *shape) {
   run *r = ctx;
   int64_t i = kernel - r->plan->kernels.at;
-  mx_device *dev = r->actor->session->device;
-  return dev->ops->kernel_scratch(dev, r->kernels[i], shape);
+  mx_device *dev = r->actor->session->machine.device[device].dev;
+  return dev->ops->kernel_scratch(dev, r->kernels[device][i], shape);
 }
 
+/* What kernel_create says of a device with memory of its own says which device it is. */
+static mars_status make_kernel(run *r, int d, int64_t i, mars_error *err) {
+  const mx_machine_device *m = &r->actor->session->machine.device[d];
+  mars_error bad = {0};
+  if (d && r->plan->kernels.at[i].routine) return MARS_OK; /* its tile operations are the device's own */
+  mars_status st = m->dev->ops->kernel_create(m->dev, &r->plan->kernels.at[i].prog, &r->kernels[d][i], &bad);
+  if (st == MARS_OK) return st;
+  if (d && st == MARS_E_DEVICE) r->lost = d;
+  if (err) *err = bad;
+  if (d && !strstr(bad.message, m->name)) (void)mx_fail(err, st, "%s: device %s: %s", r->plan->fn, m->name, bad.message);
+  return st;
+}
+
+/* Kernels that are there stay: plans with smaller chunks have the same programs. */
 static mars_status make_kernels(void *ctx, mx_plan *plan, mars_error *err) {
   run *r = ctx;
-  mx_device *dev = r->actor->session->device;
+  const int n = r->actor->session->machine.n_devices;
   r->plan = plan;
-  r->kernels = mx_calloc(plan->mem, (size_t)plan->kernels.n + 1, sizeof *r->kernels);
-  if (!r->kernels) return MX_NOMEM(err, plan->fn);
-  for (int64_t i = 0; i < plan->kernels.n; i++) {
-    mars_status st = dev->ops->kernel_create(dev, &plan->kernels.at[i].prog, &r->kernels[i], err);
-    if (st != MARS_OK) return st;
-    r->n_kernels = i + 1;
+  r->n_kernels = plan->kernels.n;
+  for (int d = 0; d < n; d++) {
+    if (!r->kernels[d]) r->kernels[d] = mx_calloc(plan->mem, (size_t)plan->kernels.n + 1, sizeof *r->kernels[d]);
+    if (!r->kernels[d]) return MX_NOMEM(err, plan->fn);
+    for (int64_t i = 0; i < plan->kernels.n; i++) {
+      if (!(plan->kernels.at[i].devices >> d & 1) || r->kernels[d][i]) continue;
+      mars_status st = make_kernel(r, d, i, err);
+      if (st != MARS_OK) return st;
+    }
   }
   return MARS_OK;
 }
@@ -235,9 +253,13 @@ static void fill_stats(mars_job *job, const mx_plan *plan, double plan_seconds) 
 
 static void drop_plan(run *r) {
   mars_session *s = r->actor->session;
-  for (int64_t i = 0; i < r->n_kernels; i++) s->device->ops->kernel_destroy(s->device, r->kernels[i]);
-  mx_free(&s->mem, r->kernels);
-  r->kernels = NULL;
+  for (int d = 0; d < s->machine.n_devices; d++) {
+    mx_device *dev = s->machine.device[d].dev;
+    for (int64_t i = 0; r->kernels[d] && i < r->n_kernels; i++)
+      if (r->kernels[d][i]) dev->ops->kernel_destroy(dev, r->kernels[d][i]);
+    mx_free(&s->mem, r->kernels[d]);
+    r->kernels[d] = NULL;
+  }
   r->n_kernels = 0;
   r->plan = NULL;
 }
@@ -257,10 +279,27 @@ static mars_status run_plan(run *r, const mx_plan_input *input, mx_plan **out, m
     goto done;
   }
   MX_TRY(prepare_kept(r, err));
-  MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, err));
+  MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, &r->lost, err));
   job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
 done:
   return st;
+}
+
+/* A factorisation may find that the matrix needs another method; a device may be lost, and the others do its part: what is kept
+   is on the host as well. */
+static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_input *input) {
+  mars_session *s = r->actor->session;
+  const int lost = r->lost;
+  if (lost > 0 && !s->machine.device[lost].lost) {
+    mx_session_lose(s, lost);
+    mx_log(s, MARS_LOG_WARNING, "%s; the job is run again without device %s", bad->message, s->machine.device[lost].name);
+    return true;
+  }
+  if (st != MX_E_CONDITION || bad->code <= input->exact || bad->code > 2) return false;
+  mx_log(s, MARS_LOG_INFO, "%s; the job is run again, with %s", bad->message,
+         bad->code == 1 ? "a second pass of Cholesky QR" : "Householder reflections");
+  input->exact = (int)bad->code;
+  return true;
 }
 
 static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
@@ -276,17 +315,16 @@ static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
   MX_TRY(create_sinks(&r, err));
   mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .wants = job->wants,
                          .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept};
-  for (;;) { /* a factorisation may find that the matrix needs another method: then from the beginning, results written over */
+  for (;;) { /* from the beginning, results written over, while a failure says that another plan will do */
+    r.lost = -1;
     st = run_plan(&r, &input, &plan, &bad);
-    if (st != MX_E_CONDITION || bad.code <= input.exact || bad.code > 2) break;
-    mx_log(s, MARS_LOG_INFO, "%s; the job is run again, with %s", bad.message,
-           bad.code == 1 ? "a second pass of Cholesky QR" : "Householder reflections");
-    publish_kept(&r, false);
+    if (!another_way(&r, st, &bad, &input)) break;
+    if (plan) publish_kept(&r, false);
     drop_plan(&r);
     mx_plan_destroy(plan);
     plan = NULL;
-    input.exact = (int)bad.code;
     atomic_store(&job->tasks_done, 0);
+    mx_error_clear(&bad);
   }
   if (st != MARS_OK && err) *err = bad;
 done:
@@ -331,6 +369,13 @@ void mx_actor_submit(mx_actor *a, mars_job *job) {
   mx_mailbox_post(&a->inbox, &job->message);
 }
 
+static void destroy_owners(mx_actor *a) {
+  for (int d = 0; d < MX_MAX_DEVICES; d++) {
+    mx_owner_destroy(a->owner[d]);
+    a->owner[d] = NULL;
+  }
+}
+
 mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
   mars_status st = MARS_OK;
   bool box = false, lock = false;
@@ -347,14 +392,15 @@ mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
     lock = !e;
   }
   if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no lock"));
-  MX_TRY(mx_owner_create(&s->mem, s->device, &a->inbox, MX_MSG_BATCH, &a->owner, err));
+  for (int d = 0; d < s->machine.n_devices; d++)
+    MX_TRY(mx_owner_create(&s->mem, s->machine.device[d].dev, &a->inbox, MX_MSG_BATCH, &a->owner[d], err));
   e = pthread_create(&a->thread, NULL, actor_main, a);
   if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no thread for the session"));
   *out = a;
   a = NULL;
 done:
   if (a) {
-    mx_owner_destroy(a->owner);
+    destroy_owners(a);
     if (lock) pthread_mutex_destroy(&a->kept_lock);
     if (box) mx_mailbox_reset(&a->inbox);
     mx_free(&s->mem, a);
@@ -368,8 +414,7 @@ void mx_actor_destroy(mx_actor *a) {
   mx_mailbox_post(&a->inbox, &a->stop);
   pthread_join(a->thread, NULL);
   while (a->jobs) free_job(a->jobs); /* all have ended; their handles were not given back */
-  mx_owner_destroy(a->owner);
-  a->owner = NULL;
+  destroy_owners(a);
 }
 
 void mx_actor_free(mx_actor *a) {

@@ -11,14 +11,14 @@
 #include "engine/plan/plan.h"
 #include <stdatomic.h>
 
-enum { MX_MSG_JOB, MX_MSG_STOP, MX_MSG_BATCH, MX_MSG_IO };
+enum { MX_MSG_JOB, MX_MSG_STOP, MX_MSG_BATCH, MX_MSG_MOVE };
 
 typedef struct mx_owner mx_owner; /* engine/exec/owner.h */
 
 typedef struct mx_actor {
   mars_session *session;
   mx_mailbox inbox;
-  mx_owner *owner; /* of device 0 */
+  mx_owner *owner[MX_MAX_DEVICES]; /* of each device */
   pthread_t thread;
   mx_message stop;
   atomic_bool stopping; /* whatever runs or waits is cancelled */
@@ -65,10 +65,11 @@ void mx_job_list(mars_job *job); /* a new record; its last unref takes it out ag
 void mx_job_unref(mars_job *job);
 int64_t mx_now_ns(void);
 
-/* engine/exec/executor.c: play a plan. kernels: the device's, one per plan kernel. Messages that are not the executor's are
-   put aside in actor->held. On return nothing is in flight; kept chunks' places have been written back to their values. */
-mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **kernels, mx_scratch_fn *scratch,
-                       void *scratch_ctx, mars_error *err);
+/* engine/exec/executor.c: play a plan. kernels[d]: device d's, one per plan kernel. Messages that are not the executor's are
+   put aside in actor->held. On return nothing is in flight; kept chunks' places have been written back to their values.
+   *lost: device whose failure (MARS_E_DEVICE) ended the run, -1. */
+mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **const *kernels, mx_scratch_fn *scratch,
+                       void *scratch_ctx, int *lost, mars_error *err);
 
 /* engine/exec/explain.c: text of a plan, mx_alloc'ed. NULL: no memory. */
 char *mx_explain(const mx_plan *plan, mars_explain_format format);

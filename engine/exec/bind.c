@@ -12,7 +12,7 @@ typedef struct gather {
 } gather;
 
 static char *chunk_data(const mx_binder *b, int32_t chunk) {
-  return b->base + b->offset[chunk] + b->plan->chunks.at[chunk].phase;
+  return b->base + b->offset[chunk] + mx_chunk_phase(&b->plan->chunks.at[chunk], b->device);
 }
 
 static bool add_piece(void *ctx, const mx_part *part) {
@@ -205,7 +205,7 @@ mx_call *mx_bind_call(const mx_binder *b, int32_t task, int64_t scratch, mx_pool
   call->stream_out = k->big;
   if (scratch >= 0) {
     call->scratch = b->base + scratch;
-    mx_plan_scratch(p, k, extent, b->scratch, b->scratch_ctx, gather);
+    mx_plan_scratch(p, b->device, k, extent, b->scratch, b->scratch_ctx, gather);
   }
   for (int i = 0; i < n_in; i++, stride += nd)
     if (!bind_in(b, k, i, t->tile, origin, extent, scratch >= 0 && gather[i] >= 0 ? call->scratch + gather[i] : NULL, &binds[i], stride, pool))

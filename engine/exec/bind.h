@@ -8,9 +8,10 @@
 
 typedef struct mx_binder {
   const mx_plan *plan;
-  mx_kernel *const *kernels;
-  const int64_t *offset; /* per chunk, in the arena */
-  char *base;
+  int device;
+  mx_kernel *const *kernels; /* the device's */
+  const int64_t *offset; /* per chunk, in its arena */
+  char *base;            /* of its arena */
   mx_scratch_fn *scratch;
   void *scratch_ctx;
 } mx_binder;

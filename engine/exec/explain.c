@@ -138,7 +138,8 @@ static void say_chunk(text *t, const mx_plan *p, int32_t c) {
 static void say_step(text *t, const mx_plan *p, int64_t i) {
   const mx_step *s = &p->steps.at[i];
   static const char *name[] = {"alloc", "load", "compute", "store", "free", "copy", "send", "recv", "collective"};
-  say(t, "  %6lld  host  %-8s", (long long)i, name[s->kind]);
+  const mx_machine_device *device = p->machine->device;
+  say(t, "  %6lld  %s  %-8s", (long long)i, device[s->device].name, name[s->kind]);
   if (s->kind == MX_STEP_COMPUTE) {
     const mx_ptask *k = &p->tasks.at[s->id];
     if (k->tile >= 0) say(t, "k%d tile %d ->", k->kernel, k->tile);
@@ -148,7 +149,9 @@ static void say_step(text *t, const mx_plan *p, int64_t i) {
     say_chunk(t, p, s->id);
     if (s->kind == MX_STEP_LOAD) say(t, " from %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
     if (s->kind == MX_STEP_STORE) say(t, " to %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
-    say(t, " at %lld", (long long)s->offset);
+    if (s->kind == MX_STEP_COPY) say(t, " from %s", device[s->flags].name);
+    if (s->offset < 0) say(t, ": its spill slot");
+    else say(t, " at %lld", (long long)s->offset);
   }
   if (s->after >= 0) say(t, ", after %d", s->after);
   if (s->after_store >= 0) say(t, ", after stores up to %d", s->after_store);
@@ -166,6 +169,26 @@ static void say_simulation(text *t, const mx_plan *p) {
       m.memory_bytes_per_s * 1e-9, m.read_bytes_per_s * 1e-9, m.write_bytes_per_s * 1e-9);
   say(t, "          computing %.3g s, reading %.3g s, writing %.3g s; computing waits %.3g s for loads, %.3g s for stores\n",
       r.compute_busy, r.read_busy, r.write_busy, r.waited_for_loads, r.waited_for_stores);
+  if (!p->task_device) return;
+  say(t, "          copying %.3g s; computing", r.copy_busy);
+  for (int d = 0; d < p->machine->n_devices; d++) say(t, "%s %s %.3g s", d ? "," : "", p->machine->device[d].name, r.device_busy[d]);
+  say(t, "\n");
+}
+
+static void say_devices(text *t, const mx_plan *p) {
+  char a[32], b[32], c[32], d[32], e[32];
+  if (p->machine->n_devices == 1) return;
+  say(t, "devices\n");
+  for (int i = 0; i < p->machine->n_devices; i++) {
+    const mx_machine_device *m = &p->machine->device[i];
+    const mx_device_stats *s = &p->stats.device[i];
+    say(t, "  %-9s %lld tasks, peak %s of %s", m->name, (long long)s->computes, bytes_text(a, sizeof a, (double)s->peak_bytes),
+        bytes_text(b, sizeof b, (double)m->arena_bytes));
+    if (i)
+      say(t, "; copied from the host %s, to the host %s, from peers %s", bytes_text(c, sizeof c, (double)s->up_bytes),
+          bytes_text(d, sizeof d, (double)s->down_bytes), bytes_text(e, sizeof e, (double)s->peer_bytes));
+    say(t, m->lost ? "; lost\n" : p->without >> i & 1 ? "; left out: the working set does not fit it\n" : "\n");
+  }
 }
 
 static void say_plan(text *t, const mx_plan *p) {
@@ -181,10 +204,11 @@ static void say_plan(text *t, const mx_plan *p) {
   for (int64_t i = 0; i < p->steps.n && i < STEPS_SHOWN; i++) say_step(t, p, i);
   if (p->steps.n > STEPS_SHOWN) say(t, "  ...     %lld more\n", (long long)(p->steps.n - STEPS_SHOWN));
   say(t, "peak      arena %s of %s, spill %s\n", bytes_text(a, sizeof a, (double)p->stats.peak_bytes),
-      bytes_text(b, sizeof b, (double)p->machine->arena_bytes), bytes_text(c, sizeof c, (double)p->stats.spill_peak_bytes));
+      bytes_text(b, sizeof b, (double)p->machine->device[0].arena_bytes), bytes_text(c, sizeof c, (double)p->stats.spill_peak_bytes));
   say(t, "moved     files read %s, files written %s, spill written %s, spill read %s\n",
       bytes_text(a, sizeof a, (double)p->stats.source_read_bytes), bytes_text(b, sizeof b, (double)p->stats.sink_write_bytes),
       bytes_text(d, sizeof d, (double)p->stats.spill_write_bytes), bytes_text(e, sizeof e, (double)p->stats.spill_read_bytes));
+  say_devices(t, p);
   say_simulation(t, p);
 }
 

@@ -13,6 +13,7 @@ typedef struct mx_batch {
   mx_pool pool;       /* the calls and all that they point to */
   mx_call **calls;
   int n, cap;
+  int device;
   int64_t tasks;
   int32_t first_step, last_step;
   mars_status status;

@@ -76,7 +76,7 @@ static void describe(mars_session *s) {
   mx_host_device_info(s->device, &h);
   s->store->ops->info(s->store, &io);
   size_t arena_bytes;
-  s->base = s->device->ops->memory(s->device, &arena_bytes);
+  (void)s->device->ops->memory(s->device, &arena_bytes);
   s->machine = (mx_machine){.arena_bytes = arena_bytes, .threads = h.threads, .chunk_elements = s->config.chunk_elements,
                             .no_fusion = s->config.no_fusion, .spill = io.n_spill_dirs > 0,
                             .spill_budget_bytes = s->config.spill_budget_bytes, .l2_bytes = h.l2_bytes ? h.l2_bytes : 1 << 20};
@@ -87,7 +87,19 @@ static void describe(mars_session *s) {
                                 .io_direct = io.direct, .n_spill_dirs = io.n_spill_dirs, .spill_dirs = io.spill_dirs};
 }
 
+/* The built-in kinds of devices besides the host. */
+static const mx_device_kind *const kinds[] = {
+#ifdef MARS_HAVE_CUDA
+    &mx_cuda_kind,
+#endif
+    NULL};
+
 mars_status mars_session_create(const mars_session_config *config, mars_session **out, mars_error *err) {
+  return mx_session_create_with(config, kinds, (int)(sizeof kinds / sizeof *kinds) - 1, out, err);
+}
+
+mars_status mx_session_create_with(const mars_session_config *config, const mx_device_kind *const *given, int n_given,
+                                   mars_session **out, mars_error *err) {
   mars_status st = MARS_OK;
   mars_session_config c;
   mars_session *s = NULL;
@@ -113,8 +125,9 @@ mars_status mars_session_create(const mars_session_config *config, mars_session 
   MX_TRY(mx_host_device_create(&hc, &s->device, err));
   MX_TRY(create_store(s, err));
   describe(s);
+  MX_TRY(mx_session_add_devices(s, given, n_given, err));
   s->config.spill_dirs = NULL; /* the caller's memory; the store has its own copy */
-  s->config.isa = s->config.io_backend = NULL;
+  s->config.isa = s->config.io_backend = s->config.devices = NULL;
   MX_TRY(mx_actor_create(s, &s->actor, err));
   *out = s;
   s = NULL;
@@ -129,6 +142,7 @@ void mars_session_destroy(mars_session *s) {
   if (s->graph.mem) mx_graph_reset(&s->graph);
   mx_actor_free(s->actor);
   if (s->store) s->store->ops->destroy(s->store);
+  for (int d = s->machine.n_devices; --d > 0;) s->machine.device[d].dev->ops->destroy(s->machine.device[d].dev);
   if (s->device) s->device->ops->destroy(s->device);
   mx_mem mem = s->mem; /* the record itself was not counted in its own mem */
   mem.live = 0;

@@ -25,6 +25,8 @@ typedef struct mx_chunk {
   uint32_t phase;   /* data at offset + phase */
   uint32_t generation;
   mx_slot slot;     /* dir 0: not spilled */
+  int device;       /* that has a copy besides, 0: none; its arena belongs to the session's plans */
+  int64_t there;    /* offset of that copy */
 } mx_chunk;
 
 typedef struct mx_value {

@@ -241,6 +241,7 @@ static int32_t build_new(builder *b, mx_node *node, const mx_access *a) {
   case MX_OP_RESHAPE:
     access_linear(a, &node->shape, &next);
     return build(b, node->operand[0], &next);
+  case MX_OP_TO_DEVICE: return build(b, node->operand[0], a);
   case MX_OP_CAST: {
     int32_t src = build(b, node->operand[0], a);
     b->cost += 1;
@@ -304,7 +305,7 @@ static void build_root(builder *b, const mx_root *r) {
   mx_out_desc desc = {.reduce = out.reduce, .op = r->node->op, .dtype = v->dtype};
   int32_t ssa;
   if (r->copy) {
-    ssa = emit_load(b, r->node, &id, mx_finfo_of(b->f, r->node)->value);
+    ssa = emit_load(b, r->node, &id, r->from >= 0 ? r->from : mx_finfo_of(b->f, r->node)->value);
   } else if (r->empty) {
     mx_const c = identity_const(r->node);
     ssa = emit_const(b, &c);
@@ -376,6 +377,7 @@ mars_status mx_fuse_build(mx_fuser *f, int group, int level, mars_error *err) {
     const mx_root *r = &f->roots.at[i];
     if (r->group != group) continue;
     b.space = r->space;
+    if (mx_root_pin(r)) k.pin = mx_root_pin(r);
     if (r->kind == MX_ROOT_SCAN) k.scan = true, k.scan_axis = r->node->attr.axis;
     if (r->mask) k.prog.reduce_mask = r->mask;
     build_root(&b, r);

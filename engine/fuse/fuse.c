@@ -113,13 +113,18 @@ static void analyse_node(mx_fuser *f, mx_finfo *fi) {
       if (po->depth + 1 > fi->depth) fi->depth = po->depth + 1;
     }
   }
-  if (kind == MX_KIND_REDUCE || kind == MX_KIND_SCAN || kind == MX_KIND_ROUTINE || fi->force) fi->hard = true;
+  if (kind == MX_KIND_REDUCE || kind == MX_KIND_SCAN || kind == MX_KIND_ROUTINE || n->op == MX_OP_TO_DEVICE || fi->force) fi->hard = true;
   if (f->plan->machine->no_fusion && n->op != MX_OP_VIEW && n->op != MX_OP_RESHAPE && n->op != MX_OP_CONST &&
       n->op != MX_OP_CONCAT)
     fi->hard = true;
   if (fi->depth > MAX_DEPTH && n->op != MX_OP_VIEW && n->op != MX_OP_RESHAPE && n->op != MX_OP_CONCAT) fi->hard = true;
   if (fi->hard) fi->depth = 1;
   fi->linear_ok = linear_ok(f, n);
+}
+
+/* Does the host bring this leaf from caller memory into chunks first? */
+static bool is_staged(const mx_fuser *f, const mx_node *n) {
+  return f->staged && n->value && n->value->kind == MX_VALUE_MEMORY && n->size;
 }
 
 static void set_levels(mx_fuser *f) {
@@ -129,7 +134,7 @@ static void set_levels(mx_fuser *f) {
     if (mx_node_is_leaf(fi->node)) continue;
     for (int o = 0; o < fi->node->n_operands; o++) {
       mx_finfo *po = mx_finfo_of(f, fi->node->operand[o]);
-      int l = po->level + (po->hard && !mx_node_is_leaf(po->node));
+      int l = po->level + (mx_node_is_leaf(po->node) ? is_staged(f, po->node) : po->hard);
       if (l > fi->level) fi->level = l;
     }
     if (fi->node->op == MX_OP_CONCAT && fi->hard) continue;
@@ -249,11 +254,19 @@ static bool push_root(mx_fuser *f, mx_root r) {
   return mx_vec_push(f->plan->mem, &f->roots, r);
 }
 
+/* The leaf's value in caller memory is copied into chunks, which stand for the leaf. */
+static mars_status stage_leaf(mx_fuser *f, mx_finfo *fi) {
+  const int32_t memory = fi->value;
+  fi->value = new_value(f, fi->node, fi->node->dtype);
+  mx_root r = {.kind = MX_ROOT_STORE, .node = fi->node, .value = fi->value, .copy = true, .from = memory, .space = fi->node->shape};
+  return fi->value >= 0 && push_root(f, r) ? MARS_OK : MARS_E_MEMORY;
+}
+
 /* The root that makes a hard node. */
 static bool hard_root(mx_fuser *f, mx_finfo *fi) {
   mx_node *n = fi->node;
   mx_op_kind kind = mx_op_row_of(n->op)->kind;
-  mx_root r = {.kind = MX_ROOT_STORE, .node = n, .value = fi->value, .level = fi->level, .space = n->shape};
+  mx_root r = {.kind = MX_ROOT_STORE, .node = n, .value = fi->value, .from = -1, .level = fi->level, .space = n->shape};
   if (kind == MX_KIND_REDUCE && n->operand[0]->size == 0) r.empty = true;
   else if (kind == MX_KIND_REDUCE) {
     r.kind = MX_ROOT_REDUCE;
@@ -274,7 +287,7 @@ static mars_status make_values(mx_fuser *f) {
     mx_node *n = fi->node;
     if (mx_node_is_leaf(n)) {
       fi->value = leaf_value(f, n);
-      if (fi->value < 0) return MARS_E_MEMORY;
+      if (fi->value < 0 || (is_staged(f, n) && stage_leaf(f, fi) != MARS_OK)) return MARS_E_MEMORY;
     } else if (fi->hard) {
       bool half = n->dtype == MARS_F16 || n->dtype == MARS_BF16;
       bool scan = mx_op_row_of(n->op)->kind == MX_KIND_SCAN;
@@ -304,6 +317,17 @@ static bool needs_copy(const mx_node *n, mars_sink sink) {
   return n->attr.routine.flags & MX_RF_SYMMETRIC; /* half of it is not there */
 }
 
+/* Chunks that hold a result are copied to where the caller wants it. */
+static mars_status unstage(mx_fuser *f, int32_t value, int level, const mx_want *want, int w) {
+  int32_t i = new_value(f, want->node, want->node->dtype);
+  mx_root r = {.kind = MX_ROOT_STORE, .node = want->node, .value = i, .copy = true, .from = value, .space = want->node->shape,
+               .level = level + 1};
+  if (i < 0 || (want->node->size && !push_root(f, r))) return MARS_E_MEMORY;
+  f->plan->values.at[i].output = w;
+  place_in_memory(&f->plan->values.at[i], want->data);
+  return MARS_OK;
+}
+
 /* Give each wanted output a value, and a root where the node does not already have one that serves. */
 static mars_status make_outputs(mx_fuser *f) {
   mx_plan *plan = f->plan;
@@ -316,13 +340,21 @@ static mars_status make_outputs(mx_fuser *f) {
     bool own = fi->hard && !leaf && plan->values.at[fi->value].output < 0 && plan->values.at[fi->value].dtype == n->dtype &&
                !needs_copy(n, want->sink) && !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
     if (leaf && want->sink == MARS_SINK_KEEP) continue;
+    if (f->staged && want->sink == MARS_SINK_MEMORY && (leaf || fi->hard)) {
+      if (unstage(f, fi->value, fi->level, want, (int)w) != MARS_OK) return MARS_E_MEMORY;
+      continue;
+    }
     if (own) i = fi->value;
     else {
       i = new_value(f, n, n->dtype);
       bool copy = leaf || fi->hard;
-      mx_root r = {.kind = MX_ROOT_STORE, .node = n, .value = i, .copy = copy, .space = n->shape,
-                   .level = fi->level + (copy && !leaf)};
+      mx_root r = {.kind = MX_ROOT_STORE, .node = n, .value = i, .copy = copy, .from = -1, .space = n->shape,
+                   .level = fi->level + (copy && (!leaf || is_staged(f, n)))};
       if (i < 0 || (n->size && !push_root(f, r))) return MARS_E_MEMORY;
+      if (f->staged && want->sink == MARS_SINK_MEMORY) {
+        if (unstage(f, i, r.level, want, (int)w) != MARS_OK) return MARS_E_MEMORY;
+        continue;
+      }
     }
     mx_pvalue *v = &plan->values.at[i];
     v->output = (int)w;
@@ -357,6 +389,7 @@ static bool same_space(const mx_root *a, const mx_root *b) {
 static bool may_share(const mx_fuser *f, const mx_root *a, const mx_root *b) {
   if (f->plan->machine->no_fusion || a->kind == MX_ROOT_SCAN || b->kind == MX_ROOT_SCAN) return false;
   if (a->kind == MX_ROOT_ROUTINE || b->kind == MX_ROOT_ROUTINE) return false;
+  if (a->from >= 0 || b->from >= 0 || mx_root_pin(a) != mx_root_pin(b)) return false;
   if (a->level != b->level || !same_space(a, b)) return false;
   return !a->mask || !b->mask || a->mask == b->mask;
 }
@@ -372,7 +405,7 @@ static mars_status find_group(mx_fuser *f, const mx_root *r, int stamp, const in
   *found = -1;
   mars_status st = MARS_OK;
   mx_node *start = r->kind == MX_ROOT_STORE ? r->node : r->node->operand[0];
-  if (r->empty) return MARS_OK;
+  if (r->empty || r->from >= 0) return MARS_OK;
   bool first = true;
   if (!mx_vec_push(mem, &w.stack, start)) return MARS_E_MEMORY;
   while (w.stack.n) {
@@ -472,13 +505,43 @@ done:
   return st == MARS_E_MEMORY ? MX_NOMEM(err, plan->fn) : st;
 }
 
+/* What is read by one pinned kernel alone is made where that one runs. */
+static mars_status spread_pins(mx_plan *plan, mars_error *err) {
+  enum { NOBODY = -1, SEVERAL = -2 };
+  bool any = false;
+  for (int64_t k = 0; k < plan->kernels.n; k++) any |= plan->kernels.at[k].pin != 0;
+  if (!any) return MARS_OK;
+  int32_t *reader = mx_alloc(plan->mem, (size_t)plan->kernels.n * sizeof *reader);
+  if (!reader) return MX_NOMEM(err, plan->fn);
+  for (int64_t k = 0; k < plan->kernels.n; k++) reader[k] = NOBODY;
+  for (int64_t k = 0; k < plan->kernels.n; k++) {
+    const mx_pkernel *q = &plan->kernels.at[k];
+    for (int i = 0; i < (q->routine ? q->n_slots : q->prog.n_in); i++) {
+      int producer = plan->values.at[(q->routine ? q->slot : q->in)[i].value].producer;
+      if (producer >= 0 && reader[producer] != k) reader[producer] = reader[producer] == NOBODY ? (int32_t)k : SEVERAL;
+    }
+  }
+  for (bool more = true; more;) {
+    more = false;
+    for (int64_t k = 0; k < plan->kernels.n; k++) {
+      mx_pkernel *q = &plan->kernels.at[k];
+      if (q->pin || reader[k] < 0 || !plan->kernels.at[reader[k]].pin) continue;
+      q->pin = plan->kernels.at[reader[k]].pin;
+      more = true;
+    }
+  }
+  mx_free(plan->mem, reader);
+  return MARS_OK;
+}
+
 mars_status mx_fuse(mx_plan *plan, const mx_plan_input *input, mars_error *err) {
-  mx_fuser f = {.plan = plan, .input = input};
+  mx_fuser f = {.plan = plan, .input = input, .staged = mx_plan_devices(plan)};
   mars_status st = MARS_OK;
   MX_TRY(collect(&f, err));
   do {
     MX_TRY(attempt(&f, err));
   } while (f.again);
+  MX_TRY(spread_pins(plan, err));
 done:
   for (int64_t i = 0; i < f.n_info; i++) f.info[i].node->mark = 0;
   mx_free(plan->mem, f.info);

@@ -349,6 +349,15 @@ mx_node *mx_build_reshape(mx_build *b, mx_node *node, const mars_shape *shape) {
   return finish(b, &proto, &node, 1);
 }
 
+mx_node *mx_build_to_device(mx_build *b, mx_node *node, int device) {
+  mx_node proto;
+
+  if (b->st != MARS_OK || node->size == 0) return node;
+  proto_init(&proto, MX_OP_TO_DEVICE, node->dtype, &node->shape);
+  proto.attr.axis = device;
+  return finish(b, &proto, &node, 1);
+}
+
 mx_node *mx_build_broadcast(mx_build *b, mx_node *node, const mars_shape *shape) {
   int lead;
   mx_view view;

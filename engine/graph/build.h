@@ -72,6 +72,7 @@ mx_node *mx_build_normal(mx_build *b, mars_dtype dt, const mars_shape *shape);
 mx_node *mx_build_cast(mx_build *b, mx_node *node, mars_dtype dt);
 mx_node *mx_build_view(mx_build *b, mx_node *node, const mars_shape *shape, const mx_view *view);
 mx_node *mx_build_reshape(mx_build *b, mx_node *node, const mars_shape *shape);
+mx_node *mx_build_to_device(mx_build *b, mx_node *node, int device);
 mx_node *mx_build_broadcast(mx_build *b, mx_node *node, const mars_shape *shape);
 mx_node *mx_build_expand(mx_build *b, mx_node *node, int axis); /* a new axis of extent 1; axis in [0, ndim] */
 /* Row of the op table on operands that have the loop's dtype and the shape already. */

@@ -16,6 +16,19 @@ mars_tensor *mars_astype(mars_tensor *a, mars_dtype dt) {
   return mx_build_close(&b, node, false);
 }
 
+mars_tensor *mars_to_device(mars_tensor *a, const char *device) {
+  mx_node *node = NULL;
+  mx_build b;
+  mars_error error = {0};
+
+  mx_build_open_on(&b, NULL, "to_device", &a, 1);
+  if (b.st == MARS_OK) {
+    int d = mx_session_device(b.session, "mars_to_device", device, &error);
+    node = d < 0 ? mx_build_fail_copy(&b, &error) : mx_build_to_device(&b, a->node, d);
+  }
+  return mx_build_close(&b, node, a != NULL && a->weak);
+}
+
 /* ---- round ---- */
 
 /* x * 10**decimals to the nearest integer, and back; as NumPy does it, with its rounding errors. */

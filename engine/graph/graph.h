@@ -56,7 +56,7 @@ struct mx_node {
   mx_node **operand;  /* elementwise: each operand has the node's own shape (broadcast by VIEW nodes) */
   union {
     mx_const constant;  /* CONST: for halves an f32 constant */
-    int axis;           /* IOTA, CONCAT, SCAN */
+    int axis;           /* IOTA, CONCAT, SCAN; TO_DEVICE: number of the device */
     mx_random random;   /* RANDOM rows; halves: dtype f32 under a CAST */
     mx_view view;
     mx_reduce_attr reduce;

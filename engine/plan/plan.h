@@ -94,6 +94,8 @@ typedef struct mx_pkernel {
   int32_t first_task;
   int32_t carry_first; /* scan: chunks of the carries, one per tile */
   bool big;          /* its streams are larger than the caches */
+  int pin;           /* 1 + device that it is to run on, 0: any */
+  uint32_t devices;  /* bit d: tasks of it run on device d */
   /* routines (engine/routine.h) */
   const struct mx_routine *routine; /* NULL: a program */
   mx_node *node;     /* one of the nodes: op, attributes */
@@ -150,11 +152,11 @@ typedef struct mx_pchunk {
 
 typedef enum mx_step_kind {
   MX_STEP_ALLOC,   /* `chunk` begins to live at `offset` of the device's arena */
-  MX_STEP_LOAD,    /* ALLOC + read from file or spill store */
+  MX_STEP_LOAD,    /* ALLOC + read from file or spill store; the host only */
   MX_STEP_COMPUTE, /* task; offset: scratch, -1 none */
-  MX_STEP_STORE,   /* write `chunk`: to the sink of its value (tier FILE) or the spill store (tier SPILL) */
-  MX_STEP_FREE,    /* `chunk` leaves the arena */
-  MX_STEP_COPY,    /* between devices */
+  MX_STEP_STORE,   /* write `chunk`: to the sink of its value (tier FILE) or the spill store (tier SPILL); the host only */
+  MX_STEP_FREE,    /* `chunk` leaves the arena; offset -1: it is not there, only its spill slot goes */
+  MX_STEP_COPY,    /* ALLOC + copy from the arena of device `flags`, where it stays */
   MX_STEP_SEND, MX_STEP_RECV, MX_STEP_COLLECTIVE
 } mx_step_kind;
 
@@ -166,17 +168,26 @@ enum {
 
 typedef enum mx_tier { MX_TIER_DEVICE, MX_TIER_FILE, MX_TIER_SPILL, MX_TIER_MEMORY } mx_tier;
 
+/* A step is about the arena of `device`, and its fences name steps about the same arena: each device plays its own steps in
+   order, at its own pace, and devices meet in COPY steps alone. */
 typedef struct mx_step {
   uint8_t kind, device, tier, flags;
   int32_t id;          /* COMPUTE: task; the others: chunk */
   int32_t after;       /* COMPUTE step that must have ended before this one writes its memory, -1 */
-  int32_t after_store; /* every STORE step up to this one must have ended too, -1 */
+  int32_t after_store; /* every step up to this one that reads the arena for others (STORE; COPY from it) must have ended
+                          too, -1 */
   int64_t offset;
 } mx_step;
+
+typedef struct mx_device_stats {
+  int64_t computes;
+  size_t peak_bytes, up_bytes, down_bytes, peer_bytes; /* copied: from the host, to the host, from other devices */
+} mx_device_stats;
 
 typedef struct mx_plan_stats {
   int64_t tasks, computes, recomputed;
   size_t peak_bytes, spill_write_bytes, spill_read_bytes, spill_peak_bytes, source_read_bytes, sink_write_bytes;
+  mx_device_stats device[MX_MAX_DEVICES];
 } mx_plan_stats;
 
 /* One wanted output, checked by the caller. */
@@ -190,7 +201,8 @@ typedef struct mx_want {
 typedef struct mx_plan {
   mx_mem *mem;
   mx_pool pool;
-  const mx_machine *machine;
+  const mx_machine *machine; /* `own`: the machine without the devices that are left alone */
+  mx_machine own;
   const mx_device_ops *device_ops; /* kernel_scratch is asked through the executor's callback */
   const mx_store_ops *store_ops;
   const char *fn; /* public function for messages */
@@ -212,12 +224,14 @@ typedef struct mx_plan {
   MX_VEC(int32_t) order;  /* tasks in execution order */
   MX_VEC(mx_step) steps;
   int64_t n_tasks;
-  int64_t *final_offset;  /* [chunks.n] where a chunk is at the end, -1: not in the arena */
+  uint8_t *task_device;   /* [n_tasks]; NULL: the host runs all */
+  uint32_t without;       /* bit d: device d is left alone, since the working set does not fit it */
+  int refused;            /* device whose arena was too small in the last attempt */
   mx_plan_stats stats;
 } mx_plan;
 
 /* Scratch of one task of a kernel for a tile shape: device's own, asked through this. */
-typedef size_t mx_scratch_fn(void *ctx, const mx_pkernel *kernel, const int64_t *tile_shape);
+typedef size_t mx_scratch_fn(void *ctx, int device, const mx_pkernel *kernel, const int64_t *tile_shape);
 
 typedef struct mx_plan_input {
   mx_mem *mem;
@@ -232,12 +246,14 @@ typedef struct mx_plan_input {
 } mx_plan_input;
 
 /* The stages; each fills its part of the plan. mx_plan_make runs them all, shrinking the chunks until the plan fits.
-   kernel_ready is called for every kernel after fusion, so that the device can say what scratch it needs. */
+   kernel_ready is called before every schedule, so that each device that a kernel runs on (mx_pkernel.devices) can say what
+   scratch it needs. */
 mars_status mx_fuse(mx_plan *plan, const mx_plan_input *input, mars_error *err);
 void mx_tile_choose(mx_plan *plan);                              /* chunk_elements and square, first guess */
 mars_status mx_tile_grids(mx_plan *plan, mars_error *err);       /* grids of kernels and values */
 mars_status mx_tile_tasks(mx_plan *plan, mars_error *err);       /* chunks and tasks */
 mars_status mx_plan_order(mx_plan *plan, mars_error *err);       /* depth first */
+mars_status mx_plan_place(mx_plan *plan, mars_error *err);       /* a device for every task; order: side by side */
 mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, mars_error *err);
 /* Replays a schedule and proves: budget never exceeded, no overlap, operands resident when used, nothing freed twice
    or lost, reused memory waited for. MARS_E_INTERNAL with the step's number otherwise. */
@@ -250,8 +266,20 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
 
 /* Scratch of a tile task: the device's part first, then one gathered tile per slot that may need it.
    gather[i]: offset of slot i's, -1 if it never needs one. */
-int64_t mx_plan_scratch(const mx_plan *plan, const mx_pkernel *k, const int64_t *extent, mx_scratch_fn *scratch, void *ctx,
-                        int64_t *gather);
+int64_t mx_plan_scratch(const mx_plan *plan, int device, const mx_pkernel *k, const int64_t *extent, mx_scratch_fn *scratch,
+                        void *ctx, int64_t *gather);
+static inline int mx_task_device(const mx_plan *plan, int32_t task) { return plan->task_device ? plan->task_device[task] : 0; }
+/* May this device take part? */
+bool mx_plan_may_use(const mx_plan *plan, int device);
+/* Devices other than the host that may take part. */
+bool mx_plan_devices(const mx_plan *plan);
+/* Where a chunk's data begin in its room: files ask for a place only in the arena that they reach. */
+static inline int64_t mx_chunk_phase(const mx_pchunk *c, int device) { return device ? 0 : (int64_t)c->phase; }
+int64_t mx_space_round(int64_t bytes);
+static inline int64_t mx_chunk_room(const mx_pchunk *c, int device) {
+  int64_t phase = mx_chunk_phase(c, device);
+  return mx_space_round(phase + c->bytes + c->spare + (phase ? MX_IO_ALIGN - 1 : 0));
+}
 
 /* ---- tiles and regions (engine/tile/region.c) ----------------------------------------------------- */
 
@@ -283,7 +311,8 @@ void mx_space_destroy(mx_space *space);
 /* Take [offset, offset+bytes) that is known to be in use at the start; false: no memory. */
 bool mx_space_reserve(mx_space *space, int64_t offset, int64_t bytes);
 bool mx_space_ready(mx_space *space); /* after the reserves, before the first alloc */
-/* When memory may be written again: after this COMPUTE step, and after all STORE steps up to that one. */
+/* When memory may be written again: after this COMPUTE step of its device, and after all steps up to that one that read its
+   arena for others (STORE, COPY). */
 typedef struct mx_fence {
   int32_t after, after_store;
 } mx_fence;
@@ -293,7 +322,6 @@ int64_t mx_space_alloc(mx_space *space, int64_t bytes, mx_fence *fence);
 bool mx_space_use_all(mx_space *space);
 /* Memory waiting for a store is reused last, other memory first (it is warm). false: no memory for the record. */
 bool mx_space_free(mx_space *space, int64_t offset, int64_t bytes, mx_fence fence);
-int64_t mx_space_round(int64_t bytes);
 int64_t mx_space_used(const mx_space *space);
 int64_t mx_space_bytes(const mx_space *space);
 int64_t mx_space_peak(const mx_space *space);

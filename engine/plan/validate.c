@@ -1,5 +1,8 @@
 /*
  * The validator: replays a schedule step by step, knowing nothing of how it was made, and proves that it may be run.
+ *
+ * Devices play their own steps at their own pace, and meet in copies. So what is proven of an arena is proven from the steps
+ * about it alone; a copy proves of both its sides.
  */
 #include "engine/plan/plan.h"
 
@@ -7,24 +10,27 @@
 
 enum { UNIT = 64 };
 
-typedef struct check {
-  const mx_plan *plan;
-  uint64_t *live;    /* a bit per UNIT bytes of the arena */
+typedef struct arena {
+  uint64_t *live;    /* a bit per UNIT bytes */
   int32_t *touched;  /* per UNIT: last COMPUTE step that touched it, or NULL for large arenas */
-  int32_t *stored;   /* per UNIT: last STORE step */
-  int32_t *implied;  /* per step: the last STORE that has ended when the COMPUTE steps up to it have */
+  int32_t *stored;   /* per UNIT: last step that read it for others */
   int64_t *offset;   /* per chunk, -1 not resident */
   int64_t *taken;    /* per chunk that was taken over: where it stood, -1 */
+  uint8_t *filled;   /* per chunk: its values are there */
+  int32_t ended;     /* the last reader for others that has ended when the COMPUTE steps so far have */
+  int64_t used, units;
+} arena;
+
+typedef struct check {
+  const mx_plan *plan;
+  arena arena[MX_MAX_DEVICES];
+  int n;
+  int32_t *implied;  /* per COMPUTE step: its arena's `ended` */
   uint8_t *made;     /* per chunk: its values exist or existed */
   uint8_t *spilled;
-  int64_t used, units;
 } check;
 
-static int64_t room_of(const mx_pchunk *c) {
-  return mx_space_round((int64_t)c->phase + c->bytes + c->spare + (c->phase ? MX_IO_ALIGN - 1 : 0));
-}
-
-static bool claim(check *k, int64_t at, int64_t bytes, bool take) {
+static bool claim(arena *k, int64_t at, int64_t bytes, bool take) {
   if (at < 0 || at % UNIT || at + bytes > k->units * UNIT) return false;
   int64_t u = at / UNIT, end = (at + bytes + UNIT - 1) / UNIT;
   while (u < end) { /* up to a word of 64 units at once */
@@ -38,99 +44,156 @@ static bool claim(check *k, int64_t at, int64_t bytes, bool take) {
   return true;
 }
 
-/* Memory of this range may be written by step s: its last users are among what s waits for. COMPUTE steps run in order and
-   have waited themselves: scratch that lay there meanwhile hands on no more than its COMPUTE step. */
-static bool fenced(const check *k, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
-  if (!k->touched) return true;
-  if (after >= 0 && k->implied[after] > after_store) after_store = k->implied[after];
+/* Memory of this range may be written by step s: its last users are among what s waits for. COMPUTE steps of a device run in
+   order and have waited themselves: scratch that lay there meanwhile hands on no more than its COMPUTE step. */
+static bool fenced(const check *k, const arena *r, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
+  if (!r->touched) return true;
+  if (after >= 0 && k->implied && k->implied[after] > after_store) after_store = k->implied[after];
   for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) {
-    if (k->stored[u] > after_store) return false;
-    if (k->touched[u] > after) return false;
+    if (r->stored[u] > after_store) return false;
+    if (r->touched[u] > after) return false;
   }
   return true;
 }
 
-static void touch(check *k, int64_t at, int64_t bytes, int32_t step, bool store) {
-  if (!k->touched) return;
-  for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) (store ? k->stored : k->touched)[u] = step;
+static void touch(arena *r, int64_t at, int64_t bytes, int32_t step, bool store) {
+  if (!r->touched) return;
+  for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) (store ? r->stored : r->touched)[u] = step;
+}
+
+/* A fence must name a step of the same device: others go at their own pace. */
+static bool own_fence(const check *k, const mx_step *s) {
+  const mx_plan *p = k->plan;
+  if (s->after >= p->steps.n || s->after_store >= p->steps.n) return false;
+  if (s->after < 0) return true;
+  const mx_step *a = &p->steps.at[s->after];
+  return a < s && a->kind == MX_STEP_COMPUTE && a->device == s->device;
 }
 
 static const char *settle(check *k, const mx_step *s) {
   const mx_plan *p = k->plan;
+  arena *r = &k->arena[s->device];
   const mx_pchunk *c = &p->chunks.at[s->id];
-  if (k->offset[s->id] >= 0) return "chunk is resident already";
-  if (!claim(k, s->offset, room_of(c), true)) return "memory is in use or outside the arena";
-  if (!fenced(k, s->offset, room_of(c), s->after, s->after_store)) return "memory is reused before its last user ended";
-  touch(k, s->offset, room_of(c), -1, false); /* whoever uses it next has waited for this step, and so for those before */
-  touch(k, s->offset, room_of(c), -1, true);
-  k->offset[s->id] = s->offset;
-  if (s->kind != MX_STEP_LOAD) return NULL;
+  const int64_t room = mx_chunk_room(c, s->device);
+  if (r->offset[s->id] >= 0) return "chunk is resident already";
+  if (!claim(r, s->offset, room, true)) return "memory is in use or outside the arena";
+  if (!own_fence(k, s)) return "waits for what is no computation of its device before it";
+  if (!fenced(k, r, s->offset, room, s->after, s->after_store)) return "memory is reused before its last user ended";
+  touch(r, s->offset, room, -1, false); /* whoever uses it next has waited for this step, and so for those before */
+  touch(r, s->offset, room, -1, true);
+  r->offset[s->id] = s->offset;
+  r->filled[s->id] = s->kind != MX_STEP_ALLOC;
+  return NULL;
+}
+
+static const char *load(check *k, const mx_step *s) {
+  const mx_plan *p = k->plan;
+  const mx_pchunk *c = &p->chunks.at[s->id];
+  if (s->device) return "loads into an arena that files do not reach";
+  const char *wrong = settle(k, s);
+  if (wrong) return wrong;
   if (s->tier == MX_TIER_SPILL && !k->spilled[s->id]) return "loaded from the spill store, but never stored there";
   if (s->tier == MX_TIER_FILE && (c->value < 0 || p->values.at[c->value].kind != MX_PV_FILE)) return "loaded from no file";
   k->made[s->id] = 1;
   return NULL;
 }
 
+static const char *copy(check *k, const mx_step *s, int32_t number) {
+  if (s->flags >= k->n || s->flags == s->device) return "copies from no other arena";
+  arena *from = &k->arena[s->flags];
+  if (from->offset[s->id] < 0 || !from->filled[s->id]) return "copies what is not there";
+  touch(from, from->offset[s->id], mx_chunk_room(&k->plan->chunks.at[s->id], s->flags), number, true);
+  return settle(k, s);
+}
+
 static const char *compute(check *k, const mx_step *s, int32_t number) {
   const mx_plan *p = k->plan;
+  arena *r = &k->arena[s->device];
   const mx_ptask *t = &p->tasks.at[s->id];
+  if (!own_fence(k, s)) return "waits for what is no computation of its device before it";
   for (int32_t i = t->first_in; i < t[1].first_in; i++) {
     int32_t c = p->ins.at[i];
     if (!k->made[c]) return "an operand is not computed yet";
     bool taken = false; /* the memory is a result's already, which is what happens in place */
     for (int32_t o = t->first_out; o < t[1].first_out; o++) taken |= p->chunks.at[p->outs.at[o]].takes == c;
     if (taken) continue;
-    if (p->chunks.at[c].bytes && k->offset[c] < 0) return "an operand is not resident";
-    if (p->chunks.at[c].bytes) touch(k, k->offset[c], room_of(&p->chunks.at[c]), number, false);
+    if (p->chunks.at[c].bytes && (r->offset[c] < 0 || !r->filled[c])) return "an operand is not resident";
+    if (p->chunks.at[c].bytes) touch(r, r->offset[c], mx_chunk_room(&p->chunks.at[c], s->device), number, false);
   }
   for (int32_t i = t->first_out; i < t[1].first_out; i++) {
     int32_t c = p->outs.at[i];
-    if (p->chunks.at[c].bytes && k->offset[c] < 0) return "a result has no memory";
-    if (p->chunks.at[c].bytes && p->chunks.at[c].takes >= 0 && k->taken[p->chunks.at[c].takes] != k->offset[c])
-      return "a result does not stand where what it updates stood";
     k->made[c] = 1;
-    if (p->chunks.at[c].bytes) touch(k, k->offset[c], room_of(&p->chunks.at[c]), number, false);
+    if (!p->chunks.at[c].bytes) {
+      if (s->device) return "writes caller memory from a device that does not reach it";
+      continue;
+    }
+    if (r->offset[c] < 0) return "a result has no memory";
+    if (p->chunks.at[c].takes >= 0 && r->taken[p->chunks.at[c].takes] != r->offset[c])
+      return "a result does not stand where what it updates stood";
+    r->filled[c] = 1;
+    touch(r, r->offset[c], mx_chunk_room(&p->chunks.at[c], s->device), number, false);
   }
   return NULL;
 }
 
-static const char *replay(check *k, const mx_step *s, int32_t number) {
-  const mx_plan *p = k->plan;
-  if (k->implied) {
-    k->implied[number] = number ? k->implied[number - 1] : -1;
-    if (s->kind == MX_STEP_COMPUTE && s->after_store > k->implied[number]) k->implied[number] = s->after_store;
+static const char *leave(check *k, const mx_step *s) {
+  arena *r = &k->arena[s->device];
+  if (s->offset < 0 && r->offset[s->id] < 0) { /* its spill slot goes */
+    if (s->device || !(s->flags & MX_FREE_DEAD) || !k->spilled[s->id]) return "frees what is not resident";
+    k->spilled[s->id] = 0;
+    return NULL;
   }
+  if (r->offset[s->id] < 0) return "frees what is not resident";
+  if (r->offset[s->id] != s->offset || !claim(r, s->offset, mx_chunk_room(&k->plan->chunks.at[s->id], s->device), false))
+    return "frees another's memory";
+  if (s->flags & MX_FREE_DEAD && s->device) return "gives a spill slot back from a device that does not own it";
+  if (s->flags & MX_FREE_TAKEN) r->taken[s->id] = r->filled[s->id] ? s->offset : -1;
+  r->offset[s->id] = -1;
+  r->filled[s->id] = 0;
+  return NULL;
+}
+
+static const char *replay(check *k, const mx_step *s, int32_t number) {
+  if (s->device >= k->n) return "is for a device that there is not";
+  arena *r = &k->arena[s->device];
   switch (s->kind) {
-  case MX_STEP_ALLOC:
-  case MX_STEP_LOAD: return settle(k, s);
-  case MX_STEP_COMPUTE: return compute(k, s, number);
+  case MX_STEP_ALLOC: return settle(k, s);
+  case MX_STEP_LOAD: return load(k, s);
+  case MX_STEP_COPY: return copy(k, s, number);
+  case MX_STEP_COMPUTE:
+    if (s->after_store > r->ended) r->ended = s->after_store;
+    if (k->implied) k->implied[number] = r->ended;
+    return compute(k, s, number);
   case MX_STEP_STORE:
-    if (k->offset[s->id] < 0 || !k->made[s->id]) return "stores what is not there";
+    if (s->device || r->offset[s->id] < 0 || !r->filled[s->id]) return "stores what is not there";
     if (s->tier == MX_TIER_SPILL) k->spilled[s->id] = 1;
-    touch(k, k->offset[s->id], room_of(&p->chunks.at[s->id]), number, true);
+    touch(r, r->offset[s->id], mx_chunk_room(&k->plan->chunks.at[s->id], 0), number, true);
     return NULL;
-  case MX_STEP_FREE:
-    if (k->offset[s->id] < 0) return "frees what is not resident";
-    if (k->offset[s->id] != s->offset || !claim(k, s->offset, room_of(&p->chunks.at[s->id]), false)) return "frees another's memory";
-    if (s->flags & MX_FREE_TAKEN) k->taken[s->id] = s->offset;
-    k->offset[s->id] = -1;
-    return NULL;
-  default: return "is of a kind that this device does not have";
+  case MX_STEP_FREE: return leave(k, s);
+  default: return "is of a kind that no device has";
   }
 }
 
 static const char *begin(check *k) {
   const mx_plan *p = k->plan;
+  for (int a = 0; a < k->n; a++)
+    for (int64_t c = 0; c < p->chunks.n; c++) k->arena[a].offset[c] = k->arena[a].taken[c] = -1;
   for (int64_t c = 0; c < p->chunks.n; c++) {
-    k->offset[c] = k->taken[c] = -1;
     int32_t v = p->chunks.at[c].value;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
     const mx_chunk *e = &p->values.at[v].value->chunks[p->chunks.at[c].index];
     k->made[c] = 1;
     k->spilled[c] = e->slot.dir != 0;
+    if (e->device && e->device < k->n && mx_plan_may_use(p, e->device)) {
+      arena *r = &k->arena[e->device];
+      r->offset[c] = e->there;
+      r->filled[c] = 1;
+      if (!claim(r, e->there, mx_chunk_room(&p->chunks.at[c], e->device), true)) return "kept chunks overlap";
+    }
     if (e->offset < 0) continue;
-    k->offset[c] = e->offset;
-    if (!claim(k, e->offset, room_of(&p->chunks.at[c]), true)) return "kept chunks overlap";
+    k->arena[0].offset[c] = e->offset;
+    k->arena[0].filled[c] = 1;
+    if (!claim(&k->arena[0], e->offset, mx_chunk_room(&p->chunks.at[c], 0), true)) return "kept chunks overlap";
   }
   return NULL;
 }
@@ -140,69 +203,90 @@ static const char *end(const check *k) {
   for (int64_t c = 0; c < p->chunks.n; c++) {
     int32_t v = p->chunks.at[c].value;
     bool keep = v >= 0 && (p->values.at[v].kind == MX_PV_KEPT || p->values.at[v].keep);
-    if (keep && (!k->made[c] || (k->offset[c] < 0 && !k->spilled[c]))) return "a kept chunk is lost";
-    if (!keep && k->offset[c] >= 0) return "a chunk that nobody needs is left in the arena";
+    if (keep && (!k->made[c] || (!k->arena[0].filled[c] && !k->spilled[c]))) return "a kept chunk is lost";
+    for (int a = 0; a < k->n; a++)
+      if (!keep && k->arena[a].offset[c] >= 0) return "a chunk that nobody needs is left in an arena";
     if (v >= 0 && p->values.at[v].output >= 0 && p->values.at[v].producer >= 0 && !k->made[c]) return "an output was not computed";
   }
   return NULL;
 }
 
 /* UNITs up to the highest place that the plan names and that lies in the arena: a small job in a large arena needs few. */
-static int64_t units_named(const mx_plan *p) {
-  int64_t top = 0, arena = (int64_t)p->machine->arena_bytes;
+static int64_t units_named(const mx_plan *p, int a) {
+  int64_t top = 0, arena = (int64_t)p->machine->device[a].arena_bytes;
   for (int64_t i = 0; i < p->steps.n; i++) {
     const mx_step *s = &p->steps.at[i];
-    if (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD) continue;
-    int64_t end = s->offset + room_of(&p->chunks.at[s->id]);
+    if (s->device != a || (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD && s->kind != MX_STEP_COPY)) continue;
+    int64_t end = s->offset + mx_chunk_room(&p->chunks.at[s->id], a);
     if (end > top && end <= arena) top = end;
   }
   for (int64_t c = 0; c < p->chunks.n; c++) {
     int32_t v = p->chunks.at[c].value;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
-    int64_t end = p->values.at[v].value->chunks[p->chunks.at[c].index].offset + room_of(&p->chunks.at[c]);
+    const mx_chunk *e = &p->values.at[v].value->chunks[p->chunks.at[c].index];
+    if (a && e->device != a) continue;
+    int64_t end = (a ? e->there : e->offset) + mx_chunk_room(&p->chunks.at[c], a);
     if (end > top && end <= arena) top = end;
   }
   return (top + UNIT - 1) / UNIT;
 }
 
+static bool open_arena(check *k, int a) {
+  const mx_plan *p = k->plan;
+  arena *r = &k->arena[a];
+  const size_t n = (size_t)p->chunks.n + 1;
+  r->units = units_named(p, a);
+  r->ended = -1;
+  const bool fences = r->units <= 1 << 17; /* replaying them costs memory as large as the arena */
+  r->live = mx_calloc(p->mem, (size_t)r->units / 64 + 1, 8);
+  r->offset = mx_calloc(p->mem, n, sizeof *r->offset);
+  r->taken = mx_calloc(p->mem, n, sizeof *r->taken);
+  r->filled = mx_calloc(p->mem, n, 1);
+  if (!r->live || !r->offset || !r->taken || !r->filled) return false;
+  if (!fences) return true;
+  r->touched = mx_alloc(p->mem, (size_t)r->units * sizeof *r->touched + 1);
+  r->stored = mx_alloc(p->mem, (size_t)r->units * sizeof *r->stored + 1);
+  if (!r->touched || !r->stored) return false;
+  memset(r->touched, -1, (size_t)r->units * sizeof *r->touched);
+  memset(r->stored, -1, (size_t)r->units * sizeof *r->stored);
+  if (!k->implied) k->implied = mx_alloc(p->mem, ((size_t)p->steps.n + 1) * sizeof *k->implied);
+  return k->implied != NULL;
+}
+
+static void close_arena(const check *k, arena *r) {
+  mx_mem *mem = k->plan->mem;
+  mx_free(mem, r->live);
+  mx_free(mem, r->touched);
+  mx_free(mem, r->stored);
+  mx_free(mem, r->offset);
+  mx_free(mem, r->taken);
+  mx_free(mem, r->filled);
+}
+
 mars_status mx_plan_validate(const mx_plan *p, mars_error *err) {
   mars_status st = MARS_OK;
   const char *wrong;
-  check k = {.plan = p, .units = units_named(p)};
-  size_t n = (size_t)p->chunks.n + 1;
-  bool fences = k.units <= 1 << 17; /* replaying them costs memory as large as the arena */
-  k.live = mx_calloc(p->mem, (size_t)k.units / 64 + 1, 8);
-  k.offset = mx_calloc(p->mem, n, sizeof *k.offset);
-  k.taken = mx_calloc(p->mem, n, sizeof *k.taken);
+  check k = {.plan = p, .n = p->task_device ? p->machine->n_devices : 1};
+  const size_t n = (size_t)p->chunks.n + 1;
+  for (int a = 0; a < k.n; a++)
+    if (!open_arena(&k, a)) MX_TRY(MX_NOMEM(err, p->fn));
   k.made = mx_calloc(p->mem, n, 1);
   k.spilled = mx_calloc(p->mem, n, 1);
-  k.touched = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.touched + 1) : NULL;
-  k.stored = fences ? mx_alloc(p->mem, (size_t)k.units * sizeof *k.stored + 1) : NULL;
-  k.implied = fences ? mx_alloc(p->mem, ((size_t)p->steps.n + 1) * sizeof *k.implied) : NULL;
-  if (!k.live || !k.offset || !k.taken || !k.made || !k.spilled || (fences && (!k.touched || !k.stored || !k.implied))) MX_TRY(MX_NOMEM(err, p->fn));
-  if (fences) {
-    memset(k.touched, -1, (size_t)k.units * sizeof *k.touched);
-    memset(k.stored, -1, (size_t)k.units * sizeof *k.stored);
-  }
+  if (!k.made || !k.spilled) MX_TRY(MX_NOMEM(err, p->fn));
   wrong = begin(&k);
   for (int64_t i = 0; i < p->steps.n && !wrong; i++) {
-    wrong = replay(&k, &p->steps.at[i], (int32_t)i);
-    if (wrong) {
-      const mx_step *s = &p->steps.at[i];
-      MX_TRY(mx_fail(err, MARS_E_INTERNAL, "%s: the schedule is wrong: step %lld (kind %d, number %d) %s", p->fn, (long long)i, s->kind,
-                     s->id, wrong));
-    }
+    const mx_step *s = &p->steps.at[i];
+    wrong = replay(&k, s, (int32_t)i);
+    if (wrong)
+      MX_TRY(mx_fail(err, MARS_E_INTERNAL, "%s: the schedule is wrong: step %lld (kind %d, device %d, number %d) %s", p->fn, (long long)i,
+                     s->kind, s->device, s->id, wrong));
   }
   if (!wrong) wrong = end(&k);
   if (wrong) MX_TRY(mx_fail(err, MARS_E_INTERNAL, "%s: the schedule is wrong: %s", p->fn, wrong));
 done:
-  mx_free(p->mem, k.live);
-  mx_free(p->mem, k.offset);
-  mx_free(p->mem, k.taken);
+  for (int a = 0; a < k.n; a++) close_arena(&k, &k.arena[a]);
+  mx_free(p->mem, k.implied);
   mx_free(p->mem, k.made);
   mx_free(p->mem, k.spilled);
-  mx_free(p->mem, k.touched);
-  mx_free(p->mem, k.stored);
-  mx_free(p->mem, k.implied);
   return st;
 }

@@ -1,8 +1,8 @@
 /*
  * The simulator: plays a schedule on a virtual clock with a description of the machine, by the executor's rules.
  *
- * Compute steps run in order, one batch of the machine's threads; loads share the drive's reading side and stores its
- * writing side, each in the order in which they could start. Pure function of the plan.
+ * Compute steps of a device run in order, on the host one batch of the machine's threads; loads share the drive's reading side
+ * and stores its writing side, copies share their link, each in the order of the schedule. Pure function of the plan.
  */
 #ifndef MX_SIM_H
 #define MX_SIM_H
@@ -20,7 +20,8 @@ typedef struct mx_sim_machine {
 
 typedef struct mx_sim_result {
   double seconds;                            /* makespan */
-  double compute_busy, read_busy, write_busy; /* seconds */
+  double compute_busy, read_busy, write_busy, copy_busy; /* seconds, all devices and links together */
+  double device_busy[MX_MAX_DEVICES];        /* of it, computing on each */
   double waited_for_loads, waited_for_stores; /* seconds that computing stood still for */
 } mx_sim_result;
 

@@ -57,6 +57,9 @@ typedef struct mars_session_config {
   const char *const *spill_dirs; /**< directories for spilled chunks, striped; NULL: $MARS_SPILL_DIR, else $TMPDIR, else /tmp */
   int n_spill_dirs;            /**< 0 with spill_dirs NULL: the default; MARS_SPILL_OFF: never spill */
   size_t spill_budget_bytes;   /**< bytes on disk over all directories; 0: no limit but the disk */
+  const char *devices;         /**< devices that share the work, "cuda:0,cuda:1,host"; NULL: $MARS_DEVICES, else all GPUs that
+                                    are there, else the host. The host also runs what none of them can. */
+  size_t device_budget_bytes;  /**< memory of each GPU for tensor data; 0: what is free there, less a reserve */
   const char *isa;             /**< "baseline", "avx2", "avx512"; NULL: best of this CPU ($MARS_ISA overrides) */
   const char *io_backend;      /**< "uring", "threads"; NULL: io_uring where it can be had ($MARS_IO overrides) */
   bool no_direct_io;           /**< no O_DIRECT */
@@ -74,6 +77,16 @@ MARS_API MARS_NODISCARD mars_status mars_session_create(const mars_session_confi
 /** \brief Cancel what runs, wait for it, free everything incl. all handles. NULL is fine. */
 MARS_API void mars_session_destroy(mars_session *s);
 
+/** A device of the session. */
+typedef struct mars_device_info {
+  const char *name;     /**< "host", "cuda:0" */
+  const char *model;
+  size_t memory_bytes;  /**< all of it */
+  size_t budget_bytes;  /**< for tensor data */
+  bool shares_work;     /**< false: a host that only runs what the other devices cannot */
+  bool lost;            /**< it failed and is not used any more */
+} mars_device_info;
+
 /** What the session found and uses. Strings live as long as the session. */
 typedef struct mars_session_info {
   const char *version;
@@ -88,6 +101,8 @@ typedef struct mars_session_info {
   int n_spill_dirs;
   const char *const *spill_dirs;
   int64_t live_allocations; /**< engine records not yet freed (for tests) */
+  int n_devices;           /**< the first is the host */
+  const mars_device_info *devices;
   const char *blas;        /**< the BLAS and LAPACK that linear algebra uses and its kernels, or why there is none */
 } mars_session_info;
 MARS_API void mars_session_get_info(mars_session *s, mars_session_info *out);
@@ -147,6 +162,7 @@ typedef struct mars_stats {
   size_t spill_written_bytes, spill_read_bytes;   /**< to and from the spill store */
   size_t source_read_bytes, sink_written_bytes;   /**< input and output files */
   int64_t recomputed_tasks;
+  size_t copied_bytes;                            /**< between devices */
 } mars_stats;
 
 /** \brief Start a run in the background; all outputs in one pass. *out must be released. */
@@ -237,6 +253,9 @@ MARS_API mars_tensor *mars_expand_dims(mars_tensor *a, int axis);
 MARS_API mars_tensor *mars_squeeze(mars_tensor *a, mars_axes axes);   /**< MARS_ALL: all of extent 1 */
 MARS_API mars_tensor *mars_flip(mars_tensor *a, mars_axes axes);
 MARS_API mars_tensor *mars_broadcast_to(mars_tensor *a, mars_shape shape);
+/** \brief The same values, computed on this device of the session ("cuda:0", "host"): what makes them is placed there, unless the
+    device cannot run it. MARS_E_ARG: the session has no such device. */
+MARS_API mars_tensor *mars_to_device(mars_tensor *a, const char *device);
 
 /* ---- joining, casting, other composed ops --------------------------------------------------------- */
 

@@ -87,6 +87,9 @@ static void print_text(const mars_session_info *i, const struct utsname *u, cons
   printf("cores        %d in %d NUMA node%s\n", i->cores, i->numa_nodes, i->numa_nodes == 1 ? "" : "s");
   printf("memory       %s\n", mt_fmt_bytes((double)i->memory_bytes));
   printf("device 0     host: %d thread%s, %s kernels\n", i->threads, i->threads == 1 ? "" : "s", i->isa);
+  for (int d = 1; d < i->n_devices; d++)
+    printf("device %d     %s: %s, %s of %s for tensor data\n", d, i->devices[d].name, i->devices[d].model ? i->devices[d].model : "unknown",
+           mt_fmt_bytes((double)i->devices[d].budget_bytes), mt_fmt_bytes((double)i->devices[d].memory_bytes));
   printf("budget       %s of host memory for tensor data; arena %s, huge pages: %s\n",
          mt_fmt_bytes((double)i->host_budget_bytes), mt_fmt_bytes((double)i->arena_bytes), yes(i->huge_pages));
   printf("input/output %s; O_DIRECT: %s, registered buffers: %s\n", i->io_backend, yes(i->io_direct),
@@ -113,7 +116,14 @@ static void print_json(const mars_session_info *i, const struct utsname *u, cons
   put_json_string("cpu", i->cpu, ", ");
   printf("\"cores\": %d, \"numa_nodes\": %d, \"memory_bytes\": %zu, ", i->cores, i->numa_nodes, i->memory_bytes);
   printf("\"devices\": [{\"id\": 0, \"kind\": \"host\", \"threads\": %d, ", i->threads);
-  put_json_string("isa", i->isa, "}], ");
+  put_json_string("isa", i->isa, "}");
+  for (int d = 1; d < i->n_devices; d++) {
+    printf(", {\"id\": %d, ", d);
+    put_json_string("kind", i->devices[d].name, ", ");
+    put_json_string("model", i->devices[d].model, ", ");
+    printf("\"memory_bytes\": %zu, \"budget_bytes\": %zu}", i->devices[d].memory_bytes, i->devices[d].budget_bytes);
+  }
+  printf("], ");
   printf("\"host_budget_bytes\": %zu, \"arena_bytes\": %zu, \"huge_pages\": %s, ", i->host_budget_bytes, i->arena_bytes,
          truth(i->huge_pages));
   put_json_string("io_backend", i->io_backend, ", ");

@@ -7,6 +7,9 @@
 #define RUN_OPTIONS                                                                                                     \
   "  --budget SIZE      host memory for tensor data, e.g. 512M, 2.5G (binary units); default: half of what the\n"       \
   "                     process may use. Peak resident memory stays below it + 64 MiB.\n"                              \
+  "  --devices LIST     devices that share the work, e.g. cuda:0,cuda:1,host; default: $MARS_DEVICES, else all GPUs,\n" \
+  "                     else the host\n"                                                                              \
+  "  --device-budget SIZE  memory of each GPU for tensor data; default: what is free there, less a reserve\n"           \
   "  --threads N        compute threads; default: one for each core that the process may use\n"                        \
   "  --spill DIR        directory for data that does not fit; several are striped. Default: $MARS_SPILL_DIR, else\n"    \
   "                     $TMPDIR, else /tmp\n"                                                                          \
@@ -149,6 +152,7 @@ static const char environment_page[] =
     "mars help environment - environment variables\n"
     "\n"
     "  MARS_ISA           kernels to use: baseline, avx2, avx512; default: the best of this CPU\n"
+    "  MARS_DEVICES       devices that share the work when --devices is not given, e.g. cuda:0,host\n"
     "  MARS_IO            input and output: uring, threads; default: io_uring where it can be had\n"
     "  MARS_SPILL_DIR     directory for spilled data when --spill is not given; default: $TMPDIR, else /tmp\n";
 

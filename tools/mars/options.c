@@ -7,7 +7,8 @@
 
 typedef enum option_id {
   OPT_HELP, OPT_JSON, OPT_QUIET, OPT_VERBOSE, OPT_STATS, OPT_NO_PROGRESS, OPT_SHAPE, OPT_DOT, OPT_NO_SPILL,
-  OPT_NO_FUSION, OPT_SEED, OPT_BUDGET, OPT_THREADS, OPT_CHUNK, OPT_DTYPE, OPT_SPILL, OPT_OUTPUT
+  OPT_NO_FUSION, OPT_SEED, OPT_BUDGET, OPT_THREADS, OPT_CHUNK, OPT_DTYPE, OPT_SPILL, OPT_OUTPUT, OPT_DEVICES,
+  OPT_DEVICE_BUDGET
 } option_id;
 
 /* Which commands know an option: c calc, p plan, i info, o ops. */
@@ -18,6 +19,8 @@ static const struct option {
     {"-o", "cp", "FILE.npy or NAME=FILE.npy", OPT_OUTPUT},
     {"--budget", "cpi", "a size, e.g. 512M", OPT_BUDGET},
     {"--threads", "cpi", "a number of threads", OPT_THREADS},
+    {"--devices", "cpi", "a list, e.g. cuda:0,host", OPT_DEVICES},
+    {"--device-budget", "cpi", "a size, e.g. 8G", OPT_DEVICE_BUDGET},
     {"--spill", "cpi", "a directory", OPT_SPILL},
     {"--no-spill", "cpi", NULL, OPT_NO_SPILL},
     {"--chunk", "cp", "a number of elements", OPT_CHUNK},
@@ -59,6 +62,8 @@ static bool set_value(mt_options *o, const struct option *opt, const char *value
 
   switch (opt->id) {
   case OPT_BUDGET: ok = mt_parse_bytes(value, &o->budget_bytes) && o->budget_bytes > 0; break;
+  case OPT_DEVICES: o->devices = value; break;
+  case OPT_DEVICE_BUDGET: ok = mt_parse_bytes(value, &o->device_budget_bytes) && o->device_budget_bytes > 0; break;
   case OPT_THREADS:
     ok = parse_count(value, 1, 4096, &n);
     o->threads = (int)n;

@@ -19,7 +19,8 @@ typedef struct mt_options {
   bool help, json, quiet, verbose, stats, no_progress, shape_only, dot, no_spill, no_fusion;
   bool has_seed;
   uint64_t seed;
-  size_t budget_bytes;
+  size_t budget_bytes, device_budget_bytes;
+  const char *devices; /* NULL: the library's choice */
   int threads;
   int64_t chunk_elements;
   mars_dtype dtype; /* MARS_DTYPE_AUTO: as it is */

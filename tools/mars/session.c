@@ -50,6 +50,8 @@ bool mt_session_open(const mt_options *o, mars_session **out, mt_diag *diag) {
 
   mars_session_config_init(&config);
   config.host_budget_bytes = o->budget_bytes;
+  config.devices = o->devices;
+  config.device_budget_bytes = o->device_budget_bytes;
   config.threads = o->threads;
   config.chunk_elements = o->chunk_elements;
   config.no_fusion = o->no_fusion;

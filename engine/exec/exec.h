@@ -1,0 +1,104 @@
+/*
+ * The executor's state. Internal to engine/exec.
+ *
+ * executor.c  lanes: each plays the steps of one device's arena in order
+ * moves.c     what travels: loads and stores of the host, copies between arenas
+ *
+ * Threads: the session's.
+ */
+#ifndef MX_EXEC_H
+#define MX_EXEC_H
+
+#include "engine/exec/actor.h"
+#include "engine/exec/bind.h"
+#include "engine/exec/owner.h"
+
+typedef enum mx_io_state { MX_IO_NONE, MX_IO_WAITS, MX_IO_FLIES, MX_IO_DONE } mx_io_state;
+
+typedef enum mx_move_kind { MX_MOVE_LOAD, MX_MOVE_STORE, MX_MOVE_COPY } mx_move_kind;
+
+struct mx_exec;
+
+/* One load, store or copy. Of a copy both lanes must have come to its step before it can start. */
+typedef struct mx_move {
+  mx_message message; /* first */
+  struct mx_exec *x;
+  struct mx_move *next;
+  mx_move_kind kind;
+  int32_t chunk, step;
+  int from, to;       /* arenas; -1: file or spill store */
+  mx_fence fence;     /* in the arena that is written */
+  int32_t made;       /* COMPUTE step of `from` that made what is read, -1 */
+  bool loading;       /* what is read is still on its way into `from` */
+  bool spill;
+  uint8_t halves;     /* COPY: 1 read side known, 2 written side known */
+  mx_transfer copy;
+  mx_io io;
+  int64_t extent[MARS_MAX_DIMS], row_step[MARS_MAX_DIMS];
+} mx_move;
+
+/* The arena of one device. Its fences are about its own computes, and about what reads it for others. */
+typedef struct mx_lane {
+  int device;
+  mx_device *dev;
+  mx_owner *owner;
+  mx_binder binder;
+  int64_t pc;
+  int64_t *offset;    /* per chunk: where it is now, -1 */
+  int32_t *made;      /* per chunk: COMPUTE step that wrote it, -1 */
+  uint8_t *loading;   /* per chunk: mx_io_state of its load or copy into the arena */
+  uint8_t *freed;     /* per chunk: it has left the arena; what it held is there until its store has ended */
+  MX_VEC(int32_t) out; /* steps that read the arena for others and have not ended, ascending; ended ones become -1 */
+  int64_t out_from;
+  mx_batch *batch;    /* being filled */
+  int batches;        /* launched and not reported */
+  int64_t batch_points;
+  int32_t computed;   /* last COMPUTE step that has ended */
+} mx_lane;
+
+typedef struct mx_exec {
+  mx_actor *actor;
+  mars_session *session;
+  mars_job *job;
+  mx_plan *plan;
+  mx_mem *mem;
+  mx_lane lane[MX_MAX_DEVICES];
+  int n;
+  int32_t *slot_of;   /* per chunk: number in slots, -1 */
+  mx_slot *slots;
+  int32_t n_slots;
+  uint8_t *slot_dead; /* per slot: free it when its store has ended */
+  uint8_t *slot_busy;
+  mx_move *waiting, **waiting_tail; /* not started yet, in step order */
+  mx_move **half;     /* per step: COPY that one lane alone has come to; NULL with one lane */
+  mx_move *spare;
+  int64_t flying;
+  mx_batch *spare_batches;
+  int64_t most_points; /* of a batch */
+  bool failed;
+  mars_status status;
+  mars_error error;
+  int lost;           /* device that failed for good, -1 */
+  int64_t next_progress_ns;
+} mx_exec;
+
+/* The first failure counts. device: whose it was, 0 for the host's and all else. */
+void mx_exec_fail(mx_exec *x, int device, mars_status st, const mars_error *err);
+void mx_exec_nomem(mx_exec *x);
+
+/* ---- moves.c ---- */
+
+/* Steps of these kinds. false: failed. */
+bool mx_exec_load(mx_exec *x, const mx_step *s, int32_t number);
+bool mx_exec_store(mx_exec *x, const mx_step *s, int32_t number);
+/* Called by the lane that is read and by the one that is written, in any order. */
+bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number);
+/* Begin what waited and may start now; whether there was any. */
+bool mx_exec_start_waiting(mx_exec *x);
+void mx_exec_move_ended(mx_exec *x, mx_move *m);
+void mx_exec_slot_release(mx_exec *x, int32_t chunk);
+void mx_exec_free_moves(mx_exec *x);
+
+static inline int32_t mx_lane_oldest_out(const mx_lane *l) { return l->out_from < l->out.n ? l->out.at[l->out_from] : INT32_MAX; }
+
+#endif

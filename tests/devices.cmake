@@ -1,0 +1,19 @@
+# Devices with memory of their own: plans, movement, faults, on fake ones.
+set(here ${CMAKE_CURRENT_SOURCE_DIR})
+mars_test(devices_test ${here}/devices_test.cc ${here}/plan_shim.c)
+target_link_libraries(devices_test PRIVATE api_support)
+set_tests_properties(devices_test PROPERTIES TIMEOUT 600 LABELS "api;tsan")
+
+# The suites of the whole library once more, every session on two devices of 1 MiB, mostly with a host that helps.
+function(devices_suite devices suite)
+  add_test(NAME ${suite}_on_devices COMMAND ${suite}_test)
+  set_tests_properties(${suite}_on_devices PROPERTIES TIMEOUT 600 LABELS "api;devices" ENVIRONMENT
+                       "MARS_TEST_DEVICES=${devices};MARS_TEST_QUICK=1")
+endfunction()
+foreach(suite api_ops api_types api_views api_graph api_random api_faults api_async linalg_product linalg_solve linalg_dense
+        linalg_tall)
+  devices_suite("fake:0,fake:1,host" ${suite})
+endforeach()
+foreach(suite api_reduce api_outofcore)
+  devices_suite("fake:0,fake:1" ${suite})
+endforeach()
