@@ -187,8 +187,9 @@ MARS_API mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *b, mars
  * \brief LU factorisation with partial pivoting, scipy.linalg.lu: a [.., m, n] = p l u with a permutation p [.., m, m], a unit
  * lower triangular l [.., m, k] and an upper triangular u [.., k, n], k = min(m, n).
  *
- * Singular matrices have factors too: u then has zeros on its diagonal. What is wanted of the three is made in one factorisation;
- * p takes no memory until something reads it.
+ * Singular matrices have factors too: u then has zeros on its diagonal. What one job wants of the three is made in one factorisation;
+ * a job that wants another of them later factors again. p takes no memory until something reads it: argmax of p over its last axis
+ * is the order of rows, which is cheap to keep beside l and u.
  *
  * \param p, l, u  results in a's dtype; NULL: not wanted
  *
