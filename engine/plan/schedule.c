@@ -59,6 +59,7 @@ typedef struct scheduler {
   int64_t *full_scratch; /* per kernel: scratch of a whole tile, -1 unknown */
   int64_t clean_ahead, loaded_ahead, to_come, spill_used;
   int64_t promised;  /* to what routines will build up, by tasks that loads have run ahead of: not to be filled with operands */
+  int32_t ahead;     /* place in the order up to which loads have been begun */
   int64_t need;      /* largest working set of a task */
   bool to_file;      /* a result goes to a file */
   late scratches[SCRATCHES];
@@ -196,6 +197,23 @@ static bool recomputable(const scheduler *z, int32_t c) {
 
 /* ---- room ---- */
 
+/* Room of what a task makes that later tasks go on updating in place: it stays for long. */
+static int64_t lasting_room(const scheduler *z, int32_t task) {
+  const mx_plan *p = z->plan;
+  int64_t n = 0;
+  for (int32_t k = p->tasks.at[task].first_out; k < p->tasks.at[task + 1].first_out; k++) {
+    int32_t c = p->outs.at[k];
+    if (z->s[c].flags & TAKEN && p->chunks.at[c].takes < 0) n += chunk_room(z, c);
+  }
+  return n;
+}
+
+/* A chunk that was loaded ahead had to leave: loads go on from the task that wants it, or it would come when somebody waits for it,
+   in the place of the next one that was loaded ahead, and so on. */
+static void go_back(scheduler *z, int32_t place) {
+  while (z->ahead > place) z->promised -= lasting_room(z, z->plan->order.at[--z->ahead]);
+}
+
 /* Make one chunk leave whose next use is after `beyond`; false: there is none. */
 static bool evict(scheduler *z, int32_t position, int32_t beyond) {
   if (!z->evicting) start_evicting(z);
@@ -213,6 +231,7 @@ static bool evict(scheduler *z, int32_t position, int32_t beyond) {
     if (recomputable(z, c)) z->s[c].flags |= DROPPED;
     else store_spill(z, c);
   }
+  if (next_use(z, c) > position) go_back(z, next_use(z, c));
   leave_arena(z, c, 0);
   return !z->nomem;
 }
@@ -376,39 +395,38 @@ static bool present(scheduler *z, int32_t c, int32_t position) {
   return true;
 }
 
-/* Room of what a task makes that later tasks go on updating in place: it stays for long. */
-static int64_t lasting_room(const scheduler *z, int32_t task) {
-  const mx_plan *p = z->plan;
-  int64_t n = 0;
-  for (int32_t k = p->tasks.at[task].first_out; k < p->tasks.at[task + 1].first_out; k++) {
-    int32_t c = p->outs.at[k];
-    if (z->s[c].flags & TAKEN && p->chunks.at[c].takes < 0) n += chunk_room(z, c);
-  }
-  return n;
+/* Is there room for more beside what is promised? What nobody needs soon leaves for it. */
+static bool spare(scheduler *z, int64_t bytes, int32_t position, int32_t beyond) {
+  while (mx_space_used(z->space) + bytes + z->promised > mx_space_large(z->space))
+    if (!evict(z, position, beyond)) return false;
+  return true;
 }
 
-/* Begin the loads of coming tasks; `ahead` is where it stopped last time. */
-static void prefetch(scheduler *z, int32_t position, int32_t *ahead) {
+/* Begin the loads of coming tasks, up to where there is no room for what the next one makes: before a new block of accumulators,
+   until the last one is gone. */
+static void prefetch(scheduler *z, int32_t position) {
   mx_plan *p = z->plan;
   int64_t most = z->to_file ? EARLY_BESIDE_WRITES : EARLY_BYTES;
   int64_t cap = mx_space_bytes(z->space) / 2 < most ? mx_space_bytes(z->space) / 2 : most;
-  if (*ahead < position) *ahead = position;
-  for (; *ahead < p->order.n && *ahead < position + LOOKAHEAD; ++*ahead) {
-    const mx_ptask *t = &p->tasks.at[p->order.at[*ahead]];
+  if (z->ahead < position) z->ahead = position;
+  for (; z->ahead < p->order.n && z->ahead < position + LOOKAHEAD; z->ahead++) {
+    const int32_t task = p->order.at[z->ahead];
+    const mx_ptask *t = &p->tasks.at[task];
     for (int32_t k = t->first_in; k < t[1].first_in; k++) {
       int32_t c = p->ins.at[k];
       const state *s = &z->s[c];
       bool loadable = !(s->flags & RESIDENT) && p->chunks.at[c].bytes && !(s->flags & DROPPED) &&
                       (s->flags & SPILLED || (p->chunks.at[c].producer < 0));
       if (!loadable) continue;
-      while (z->promised > 0 && mx_space_used(z->space) + chunk_room(z, c) + z->promised > mx_space_bytes(z->space))
-        if (!evict(z, position, *ahead)) return;
-      if (z->loaded_ahead + chunk_room(z, c) > cap || !load(z, c, position, *ahead)) return;
+      if (z->promised > 0 && !spare(z, chunk_room(z, c), position, z->ahead)) return;
+      if (z->loaded_ahead + chunk_room(z, c) > cap || !load(z, c, position, z->ahead)) return;
       z->s[c].pin = position; /* not at once out again */
       z->s[c].flags |= EARLY;
       z->loaded_ahead += chunk_room(z, c);
     }
-    z->promised += lasting_room(z, p->order.at[*ahead]);
+    const int64_t lasting = lasting_room(z, task);
+    if (lasting > 0 && z->ahead > position && !spare(z, lasting, position, z->ahead)) return;
+    z->promised += lasting;
   }
 }
 
@@ -534,7 +552,6 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
   mars_status st = MARS_OK;
   mx_mem *mem = plan->mem;
   scheduler z = {.plan = plan, .scratch = scratch, .ctx = ctx};
-  int32_t ahead = 0;
   size_t n = (size_t)plan->chunks.n;
   plan->steps.n = 0;
   plan->stats = (mx_plan_stats){.tasks = plan->n_tasks};
@@ -550,8 +567,8 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
   for (int64_t k = 0; k < plan->kernels.n; k++) z.full_scratch[k] = -1;
   for (int64_t v = 0; v < plan->values.n; v++) z.to_file |= plan->values.at[v].sink != NULL;
   for (int32_t p = 0; p < plan->order.n; p++) {
-    prefetch(&z, p, &ahead);
-    if (p < ahead) z.promised -= lasting_room(&z, plan->order.at[p]);
+    prefetch(&z, p);
+    if (p < z.ahead) z.promised -= lasting_room(&z, plan->order.at[p]);
     bool ok = run_task(&z, p);
     if (ok) spill_ahead(&z, p);
     if (z.nomem) MX_TRY(MX_NOMEM(err, plan->fn));
