@@ -395,10 +395,13 @@ static bool present(scheduler *z, int32_t c, int32_t position) {
   return true;
 }
 
-/* Is there room for more beside what is promised? What nobody needs soon leaves for it. */
-static bool spare(scheduler *z, int64_t bytes, int32_t position, int32_t beyond) {
-  while (mx_space_used(z->space) + bytes + z->promised > mx_space_large(z->space))
+/* Is there room for more beside what is promised? What nobody needs soon leaves for it; what is not to be had again for a read
+   only if the room is for a read. */
+static bool spare(scheduler *z, int64_t bytes, int32_t position, int32_t beyond, bool for_load) {
+  while (mx_space_used(z->space) + bytes + z->promised > mx_space_large(z->space)) {
+    if (!for_load && (!z->evicting || heap_top(z, &z->clean, true, position) < 0)) return false;
     if (!evict(z, position, beyond)) return false;
+  }
   return true;
 }
 
@@ -418,14 +421,14 @@ static void prefetch(scheduler *z, int32_t position) {
       bool loadable = !(s->flags & RESIDENT) && p->chunks.at[c].bytes && !(s->flags & DROPPED) &&
                       (s->flags & SPILLED || (p->chunks.at[c].producer < 0));
       if (!loadable) continue;
-      if (z->promised > 0 && !spare(z, chunk_room(z, c), position, z->ahead)) return;
+      if (z->promised > 0 && !spare(z, chunk_room(z, c), position, z->ahead, true)) return;
       if (z->loaded_ahead + chunk_room(z, c) > cap || !load(z, c, position, z->ahead)) return;
       z->s[c].pin = position; /* not at once out again */
       z->s[c].flags |= EARLY;
       z->loaded_ahead += chunk_room(z, c);
     }
     const int64_t lasting = lasting_room(z, task);
-    if (lasting > 0 && z->ahead > position && !spare(z, lasting, position, z->ahead)) return;
+    if (lasting > 0 && z->ahead > position && !spare(z, lasting, position, z->ahead, false)) return;
     z->promised += lasting;
   }
 }

@@ -89,7 +89,7 @@ static void consider(search *s, const cut *rows, const cut *columns, bool stream
   if (s->enough_cost < 0 ? s->cost >= 0 && cost >= s->cost : cost > s->enough_cost || (s->depth && merit <= s->merit)) return;
   s->cost = cost, s->merit = merit;
   s->rows = *rows, s->columns = *columns;
-  s->depth = ceil_div(s->k, steps);
+  s->depth = s->tk ? w : ceil_div(s->k, steps); /* chunks that are given are not to be cut again */
   s->stream = stream;
 }
 
