@@ -25,7 +25,8 @@ enum {
   MX_RF_SYMMETRIC = 4,                /* MATMUL: b is a's transpose (HERMITIAN: conjugate transpose) */
   MX_RF_HERMITIAN = 8,
   MX_RF_LOWER = 16, MX_RF_UNIT = 32,  /* SOLVE_TRIANGULAR */
-  MX_RF_COMPLETE = 64                 /* QR, SVD: full matrices */
+  MX_RF_COMPLETE = 64,                /* QR, SVD: full matrices */
+  MX_RF_SINGULAR = 128                /* INV: a singular matrix is no error; what comes out of it is not finite */
 };
 
 struct mx_rbuild;

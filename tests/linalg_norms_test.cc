@@ -191,10 +191,27 @@ TEST(Cond, BatchesAndRefusals) {
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {2, 3})), 1), MARS_E_SHAPE, {"(2, 3)", "square"}));
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {3})), 2), MARS_E_SHAPE, {"(3,)"}));
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {3, 3})), 5), MARS_E_ARG, {"mars_cond", "5 is no order"}));
+}
+
+// numpy.linalg.cond of singular matrices is infinity for every order, of matrices with NaN it is NaN.
+TEST(Cond, OfSingularMatrices) {
+  Session s(small(8 * MiB));
+  Scope scope(s);
+  const Array zero(MARS_F64, {3, 3}), zero_column = array_of<double>(MARS_F64, {3, 3}, {1, 2, 0, 4, 5, 0, 7, 8, 0}),
+              zero_row = array_of<double>(MARS_F64, {3, 3}, {0, 0, 0, 4, 5, 6, 7, 8, 10}),
+              equal_rows = array_of<double>(MARS_F64, {2, 2}, {1, 2, 1, 2}), corner = array_of<double>(MARS_F64, {3, 3}, {1, 0, 0, 0, 1, 0, 0, 0, 0}),
+              with_nan = array_of<double>(MARS_F64, {2, 2}, {1, NAN, 0, 1}), fine = array_of<double>(MARS_F64, {2, 2}, {2, 0, 0, 1});
+  for (double ord : {1.0, -1.0, kInf, -kInf, MARS_NORM_FRO}) {
+    for (const Array *a : {&zero, &zero_column, &zero_row, &equal_rows, &corner})
+      EXPECT_EQ(reals<double>(fetched(mars_cond(tensor(s, *a), ord)))[0], kInf) << "ord " << ord;
+    EXPECT_TRUE(std::isnan(reals<double>(fetched(mars_cond(tensor(s, with_nan), ord)))[0])) << "ord " << ord;
+    EXPECT_TRUE(std::isfinite(reals<double>(fetched(mars_cond(tensor(s, fine), ord)))[0])) << "ord " << ord;
+  }
   mars_error err = {};
-  double value;
-  mars_tensor *singular = tensor(s, Array(MARS_F64, {3, 3}));
-  EXPECT_TRUE(says(mars_fetch(mars_cond(singular, 1), &value, sizeof value, &err), err, MARS_E_NUMERIC, {"singular"}));
+  Array inverse(MARS_F64, {3, 3});
+  mars_tensor *t = tensor(s, zero); // one node for both would forget the error
+  EXPECT_EQ(reals<double>(fetched(mars_cond(t, 1)))[0], kInf);
+  EXPECT_TRUE(says(mars_fetch(mars_inv(t), inverse.bytes.data(), inverse.bytes.size(), &err), err, MARS_E_NUMERIC, {"singular"}));
 }
 
 // ---- rank -----------------------------------------------------------------------------------------------
