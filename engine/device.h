@@ -43,7 +43,7 @@ typedef enum mx_tile_op {
 /* Flags of tile operations. */
 enum {
   MX_TF_FIRST = 1, MX_TF_NEGATE = 2, MX_TF_CONJ = 4, MX_TF_CONJ2 = 8, MX_TF_HERM = 16, MX_TF_MIRROR = 32, MX_TF_LOWER = 64,
-  MX_TF_UPPER = 128, MX_TF_UNIT = 256, MX_TF_TRANS = 512, MX_TF_ALONE = 1024, /* runs alone in its launch and may use all threads for itself */
+  MX_TF_UPPER = 128, MX_TF_UNIT = 256, MX_TF_TRANS = 512,
   MX_TF_RIGHT = 4096, MX_TF_CHECK = 8192 /* singular: an error */
 };
 

@@ -1,6 +1,7 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
+#include "tests/linalg_shim.h"
 #include "tests/linalg_oracle.h"
 #include <array>
 
@@ -405,9 +406,50 @@ TEST(DenseSvd, Refusals) {
   EXPECT_TRUE(says(mars_run(s, &u, 1, &err), err, MARS_E_BUDGET, {"mars_svd", "[700, 600]", "bytes", "mars_randomized_svd"}));
 }
 
-// ---- large ones have all threads ------------------------------------------------------------------------
+// Divide and conquer that does not converge is followed by QR iteration on the matrix as it came.
+TEST(DenseSvd, FallsBackToIteration) {
+  ASSERT_TRUE(shim_gesdd_fails(true));
+  for (int64_t m : {60, 40, 75}) {
+    const Mat<double> a = noise<double>(m, 60, (uint64_t)m);
+    Session s(small(64 * MiB, 2));
+    Scope scope(s);
+    mars_tensor *u = nullptr, *values = nullptr, *vh = nullptr;
+    std::vector<Array> got;
+    mars_svd(tensor(s, array<double>(a)), false, &u, &values, &vh);
+    ASSERT_TRUE(fetch_all(s, {u, values, vh}, &got));
+    const std::vector<double> sv = reals<double>(got[1]);
+    Mat<double> us = matrix<double>(got[0]);
+    EXPECT_LE(not_orthonormal(us), bound("svd", 60, unit<double>()));
+    for (int64_t i = 0; i < us.m; i++)
+      for (int64_t j = 0; j < us.n; j++)
+        us(i, j) *= sv[(size_t)j];
+    EXPECT_LE(frobenius(minus(product(us, matrix<double>(got[2])), a)), bound("svd", std::max<int64_t>(m, 60), unit<double>()) * frobenius(a));
+  }
+  EXPECT_EQ(shim_gesdd_calls(), 3);
+  EXPECT_TRUE(shim_gesdd_fails(false));
+}
 
-TEST(DenseAlone, LargeMatricesAmongOtherWork) {
+// ---- large ones -----------------------------------------------------------------------------------------
+
+TEST(DenseThreads, LargeMatricesHaveTheSameBitsForAnyNumber) {
+  const int64_t n = 520; // LAPACK shares work among threads from some order on, if it is let
+  Mat<double> a = noise<double>(n, n, 3);
+  std::vector<Array> first;
+  for (int threads : {1, 2, 4}) {
+    Session s(small(64 * MiB, threads));
+    Scope scope(s);
+    mars_tensor *t = tensor(s, array<double>(a)), *w = nullptr, *v = nullptr, *u = nullptr, *values = nullptr, *vh = nullptr;
+    std::vector<Array> got;
+    mars_eigh(t, MARS_LOWER, &w, &v);
+    mars_svd(t, false, &u, &values, &vh);
+    ASSERT_TRUE(fetch_all(s, {w, v, u, values, vh}, &got));
+    for (size_t i = 0; i < got.size() && threads > 1; i++)
+      EXPECT_TRUE(same_bits(got[i], first[i])) << "result " << i << ", " << threads << " threads";
+    first = got;
+  }
+}
+
+TEST(DenseLarge, AmongOtherWork) {
   if (quick()) {
     GTEST_SKIP() << "large matrices are for full runs";
   }
