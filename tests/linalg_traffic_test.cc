@@ -35,12 +35,6 @@ double bytes_after(const std::string &text, const std::string &what) {
   return NAN;
 }
 
-Config budget_of(size_t bytes) {
-  Config c;
-  c.budget = bytes;
-  return c;
-}
-
 double bound(int64_t n, size_t budget) {
   return 2.0 * (double)n * (double)n * (double)n / std::sqrt((double)budget / 8) * 8;
 }
@@ -58,7 +52,7 @@ TEST_P(PlannedTraffic, ComesCloseToTheBound) {
   TempDir dir;
   sparse_npy(dir.file("a.npy"), n, n);
   sparse_npy(dir.file("b.npy"), n, n);
-  Session s(budget_of(budget));
+  Session s(config_of(budget, 1));
   Scope scope(s);
   const std::string path = dir.file("c.npy");
   mars_output o = {};
@@ -97,10 +91,7 @@ TEST(Traffic, RunsMoveWhatIsPlanned) {
   }
   write_npy(dir.file("a.npy"), a);
   write_npy(dir.file("b.npy"), b);
-  Config config;
-  config.budget = budget;
-  config.threads = 2;
-  Session s(config);
+  Session s(config_of(budget));
   Scope scope(s);
   const std::string path = dir.file("c.npy");
   mars_output o = {};
