@@ -147,6 +147,14 @@ static void cuda_destroy(mx_device *d) {
   mx_free(dev->mem, dev);
 }
 
+static bool cuda_can_peer(mx_device *d, mx_device *peer) {
+  mx_cuda *dev = (mx_cuda *)d;
+  int can = 0;
+
+  if (dev->cu->cuDeviceCanAccessPeer == NULL || dev->cu->cuMemcpyPeerAsync == NULL) return false;
+  return dev->cu->cuDeviceCanAccessPeer(&can, dev->device, ((mx_cuda *)peer)->device) == CUDA_SUCCESS && can != 0;
+}
+
 static const mx_device_ops cuda_ops = {
     .name = cuda_name,
     .kernel_create = cuda_kernel_create,
@@ -160,6 +168,7 @@ static const mx_device_ops cuda_ops = {
     .transfer = cuda_transfer,
     .can_program = cuda_can_program,
     .can_tile = cuda_can_tile,
+    .can_peer = cuda_can_peer,
 };
 
 /* ---- creation ---- */
@@ -186,6 +195,25 @@ int mx_cuda_device_count(const char **why) {
   if (r != CUDA_SUCCESS && cu->cuGetErrorString(r, &text) != CUDA_SUCCESS) text = NULL;
   if (why != NULL) *why = n > 0 ? NULL : text != NULL ? text : "the driver finds no device";
   return n;
+}
+
+mars_status mx_cuda_device_memory(int ordinal, size_t *bytes, mars_error *err) {
+  mars_status st = MARS_OK;
+  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
+  char name[24];
+  CUdevice device;
+  CUresult r;
+
+  *bytes = 0;
+  MX_TRY(mx_cuda_need(cu, MX_LIB_DRIVER, "mars_session_create: a CUDA device", err));
+  snprintf(name, sizeof name, "cuda:%d", ordinal);
+  r = cu->cuDeviceGet(&device, ordinal);
+  if (r == CUDA_SUCCESS) r = cu->cuDeviceTotalMem(bytes, device);
+  if (r != CUDA_SUCCESS) MX_TRY(mx_cuda_fail(cu, r, name, "its memory", err));
+  *bytes -= reserve_of(*bytes);
+
+done:
+  return st;
 }
 
 static mars_status describe(mx_cuda *dev, mars_error *err) {

@@ -7,6 +7,11 @@ int mx_cuda_device_count(const char **why) {
   return 0;
 }
 
+mars_status mx_cuda_device_memory(int ordinal, size_t *bytes, mars_error *err) {
+  *bytes = 0;
+  return mx_fail(err, MARS_E_UNSUPPORTED, "mars_session_create: cuda:%d: %s", ordinal, MX_CUDA_WHY);
+}
+
 mars_status mx_cuda_device_create(const mx_cuda_config *config, mx_device **out, mars_error *err) {
   *out = NULL;
   return mx_fail(err, MARS_E_UNSUPPORTED, "mars_session_create: cuda:%d: %s", config->ordinal, MX_CUDA_WHY);

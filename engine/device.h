@@ -45,7 +45,7 @@ typedef enum mx_tile_op {
 /* Flags of tile operations. */
 enum {
   MX_TF_FIRST = 1, MX_TF_NEGATE = 2, MX_TF_CONJ = 4, MX_TF_CONJ2 = 8, MX_TF_HERM = 16, MX_TF_MIRROR = 32, MX_TF_LOWER = 64,
-  MX_TF_UPPER = 128, MX_TF_UNIT = 256, MX_TF_TRANS = 512, MX_TF_ALONE = 1024, /* runs alone in its launch and may use all threads for itself */
+  MX_TF_UPPER = 128, MX_TF_UNIT = 256, MX_TF_TRANS = 512,
   MX_TF_RIGHT = 4096, MX_TF_CHECK = 8192 /* singular: an error */
 };
 
@@ -174,7 +174,7 @@ typedef struct mx_device_kind {
   const char *name; /* "cuda": its devices are cuda:0, cuda:1, ... */
   void *ctx;        /* given to all three */
   int (*count)(void *ctx); /* devices that are there; 0 where a driver or library is missing */
-  /* Model and memory_bytes (all that an arena may have) of one that need not be in use yet. */
+  /* memory_bytes, all that an arena may have, of one that need not be in use yet. */
   mars_status (*describe)(void *ctx, int index, mx_device_info *out, mars_error *err);
   mars_status (*create)(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err);
 } mx_device_kind;

@@ -25,7 +25,8 @@ enum {
   MX_RF_SYMMETRIC = 4,                /* MATMUL: b is a's transpose (HERMITIAN: conjugate transpose) */
   MX_RF_HERMITIAN = 8,
   MX_RF_LOWER = 16, MX_RF_UNIT = 32,  /* SOLVE_TRIANGULAR */
-  MX_RF_COMPLETE = 64                 /* QR, SVD: full matrices */
+  MX_RF_COMPLETE = 64,                /* QR, SVD: full matrices */
+  MX_RF_SINGULAR = 128                /* INV: a singular matrix is no error; what comes out of it is not finite */
 };
 
 struct mx_rbuild;
@@ -89,9 +90,7 @@ mx_rarg mx_r_t(const mx_rarg *a); /* transposed */
 mx_rarg mx_r_operand(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* COPY task: operand box into dst (a chunk of the routine's own that is first written here). */
 void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, const mx_rarg *dst);
-/* The same over a chunk that is there already: dst->chunk becomes the next version. */
-void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst);
-/* COPY task for rows [from, from + rows) of dst: from 0 first, then the others in place. */
+/* The same for rows [from, from + rows) of dst, in place where its chunk is there already: dst->chunk is then the next version. */
 void mx_r_load_rows(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t from, int64_t rows);
 /* The same as COPY tasks of `band` rows each, so that no more of the operand than that need be in memory beside dst, whose
    chunk is the last version afterwards. */

@@ -390,8 +390,6 @@ static mars_status reserve_work(mx_host *host, int threads, size_t bytes, mars_e
 
 static int64_t slots_of(const mx_kernel *k) { return k->n_in + k->n_gen + k->n_out; }
 
-static bool runs_alone(const mx_call *call) { return call->kind == MX_CALL_TILE && (call->tile->flags & MX_TF_ALONE); }
-
 /* Calls whose records fit the room there is. */
 static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
   mars_status st = MARS_OK;
@@ -419,7 +417,6 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mar
   parallel = units > 1 && work >= MX_SERIAL_WORK && mx_pool_threads(host->pool) > 1;
   MX_TRY(reserve_work(host, parallel ? mx_pool_threads(host->pool) : 1, bytes, err));
   atomic_store_explicit(&host->tile_failed, false, memory_order_relaxed);
-  mx_tile_set_spare(n == 1 && !parallel && runs_alone(calls[0]) ? mx_pool_threads(host->pool) : 1);
   if (parallel)
     mx_parallel_for(host->pool, units, tiles ? 1 : 0, run_range, &l);
   else
@@ -443,7 +440,7 @@ mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error
     for (end = first + 1; end < n && end - first < BATCH; end++) {
       int64_t more = slots_of(calls[end]->kernel);
 
-      if (slots + more > BATCH_SLOTS || runs_alone(calls[first]) || runs_alone(calls[end])) break;
+      if (slots + more > BATCH_SLOTS) break;
       slots += more;
     }
     MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, end - first, sizeof *host->preps, err));

@@ -44,6 +44,13 @@ struct Config {
 };
 // The smallest budget that the tests ask a session to work in
 constexpr size_t kMinimalBudget = 1 * MiB;
+inline Config config_of(size_t budget, int threads = 2, int64_t chunk = 0) {
+  Config c;
+  c.budget = budget;
+  c.threads = threads;
+  c.chunk = chunk;
+  return c;
+}
 std::string name_of(const Config &c); // chunk7_budget64M_nofusion_threads2
 mars_status open_session(const Config &c, mars_session **out, mars_error *err);
 // Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values

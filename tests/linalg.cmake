@@ -1,6 +1,6 @@
 # Linear algebra through the public API. linalg_rows_test reads the sources of the others: which routines they have oracles for.
 set(here ${CMAKE_CURRENT_SOURCE_DIR})
-add_library(linalg_support STATIC ${here}/linalg_util.cc)
+add_library(linalg_support STATIC ${here}/linalg_util.cc ${here}/linalg_shim.c)
 target_link_libraries(linalg_support PUBLIC api_support)
 
 function(mars_linalg_test name)

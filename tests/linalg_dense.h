@@ -177,13 +177,6 @@ template <class R> std::vector<double> reals(const Array &a) {
   return v;
 }
 
-inline Config small(size_t budget, int threads = 2, int64_t chunk = 0) {
-  Config c;
-  c.budget = budget;
-  c.threads = threads;
-  c.chunk = chunk;
-  return c;
-}
 inline mars_stats run_stats(mars_session *s, const std::vector<mars_tensor *> &t) {
   std::vector<mars_output> outputs(t.size());
   mars_job *job = nullptr;

@@ -1,6 +1,7 @@
 // QR, SVD and EIGH of general matrices: residuals and orthogonality within the bounds of their rows in the op table,
 // for all dtypes, shapes, budgets; ill-conditioned and singular input; what is refused.
 #include "tests/linalg_dense.h"
+#include "tests/linalg_shim.h"
 #include "tests/linalg_oracle.h"
 #include <array>
 
@@ -55,7 +56,7 @@ template <class T> void check_qr(mars_session *s, const Mat<Wide<T>> &a, mars_qr
 }
 
 TYPED_TEST(Dense, QrOfShapes) {
-  Session s(small(64 * MiB));
+  Session s(config_of(64 * MiB));
   const std::vector<std::pair<int64_t, int64_t>> shapes = {{1, 1},   {1, 5},   {5, 1},   {3, 3},   {31, 31},  {32, 33},   {63, 64},  {64, 63},
                                                            {64, 64}, {65, 65}, {65, 64}, {64, 65}, {50, 200}, {129, 128}, {127, 129}, {130, 97}};
   for (auto [m, n] : shapes)
@@ -68,14 +69,14 @@ TYPED_TEST(Dense, QrOfShapes) {
 TYPED_TEST(Dense, QrOutOfCore) {
   const int64_t d = quick() ? 4 : 1;
   for (auto [m, n] : std::vector<std::pair<int64_t, int64_t>>{{600 / d, 600 / d}, {601 / d, 399 / d}, {300 / d, 640 / d}}) {
-    Session s(small(kMinimalBudget));
+    Session s(config_of(kMinimalBudget));
     check_qr<TypeParam>(s, rounded<TypeParam>(noise<Wide<TypeParam>>(m, n, 77)), MARS_QR_REDUCED, std::to_string(m) + " x " + std::to_string(n));
   }
 }
 
 TYPED_TEST(Dense, QrOfBadMatrices) {
   using W = Wide<TypeParam>;
-  Session s(small(64 * MiB));
+  Session s(config_of(64 * MiB));
   const int64_t m = 150, n = 100;
   for (double condition : {1e8, 1e14})
     check_qr<TypeParam>(s, rounded<TypeParam>(with_values<W>(m, n, falling(n, condition), 8)), MARS_QR_REDUCED,
@@ -95,7 +96,7 @@ TEST(DenseQr, SpillsAndKeepsItsBitsForAnyNumberOfThreads) {
   const int64_t n = quick() ? 200 : 600;
   std::vector<Array> first;
   for (int threads : {1, 2}) {
-    Session s(small(kMinimalBudget, threads));
+    Session s(config_of(kMinimalBudget, threads));
     Scope scope(s);
     mars_tensor *a = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n, n)), *q = nullptr, *r = nullptr;
     mars_qr(a, MARS_QR_REDUCED, &q, &r);
@@ -114,7 +115,7 @@ TEST(DenseQr, SpillsAndKeepsItsBitsForAnyNumberOfThreads) {
 // Chunks of an earlier job are runs of rows: they are cut into blocks, not read for every group of panels.
 TEST(DenseQr, ReadsRowsOfAnEarlierJobOnce) {
   const int64_t n = quick() ? 300 : 600;
-  Session s(small(kMinimalBudget));
+  Session s(config_of(kMinimalBudget));
   Scope scope(s);
   mars_tensor *a = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n, n)), *q = nullptr, *r = nullptr;
   run_stats(s, {a});
@@ -129,7 +130,7 @@ TEST(DenseQr, ReadsRowsOfAnEarlierJobOnce) {
 }
 
 TEST(DenseQr, OneResultAlone) {
-  Session s(small(2 * MiB));
+  Session s(config_of(2 * MiB));
   Scope scope(s);
   Array a = array<double>(noise<double>(90, 210, 1)), tall = array<double>(noise<double>(210, 190, 1));
   for (const Array &x : {a, tall}) {
@@ -151,7 +152,7 @@ TEST(DenseQr, BatchesChunksAndTransposes) {
   for (int64_t i = 0; i < 2 * a.size(); i++)
     ((double *)(void *)a.bytes.data())[i] = rng.unit();
   for (int64_t chunk : {0, 97}) {
-    Session s(small(8 * MiB, 2, chunk));
+    Session s(config_of(8 * MiB, 2, chunk));
     Scope scope(s);
     for (bool turned : {false, true}) {
       mars_tensor *q = nullptr, *r = nullptr, *t = tensor(s, a);
@@ -172,7 +173,7 @@ TEST(DenseQr, BatchesChunksAndTransposes) {
 }
 
 TEST(DenseQr, RefusesNaNAndInfinity) {
-  Session s(small(4 * MiB));
+  Session s(config_of(4 * MiB));
   Scope scope(s);
   for (auto [m, n, i, j] : std::vector<std::array<int64_t, 4>>{{90, 80, 7, 3}, {90, 80, 89, 79}, {50, 200, 49, 150}}) {
     Mat<double> a = noise<double>(m, n, 1);
@@ -227,7 +228,7 @@ std::vector<double> spread(int64_t n, double condition) { // -1 .. 1, smallest m
 }
 
 TYPED_TEST(Dense, EighFindsKnownSpectra) {
-  Session s(small(64 * MiB));
+  Session s(config_of(64 * MiB));
   for (int64_t n : {1, 2, 3, 31, 64, 65, 200})
     for (double condition : {1.0, 10.0, 1e8, 1e14}) {
       if (quick() && n > 65) continue;
@@ -240,13 +241,13 @@ TYPED_TEST(Dense, EighFindsKnownSpectra) {
 TYPED_TEST(Dense, EighInSmallBudgetsIterates) { // 3.3 n^2 elements do not fit, one and a band do
   const int64_t n = quick() ? 100 : 256;
   const size_t e = mars_dtype_bytes(Kind<TypeParam>::dt), budget = (size_t)(2 * n * n + 80 * n) * e + MiB / 8;
-  Session s(small(std::max(budget, kMinimalBudget)));
+  Session s(config_of(std::max(budget, kMinimalBudget)));
   const std::vector<double> w = spread(n, 100);
   check_eigh<TypeParam>(s, rounded<TypeParam>(with_spectrum<Wide<TypeParam>>(w, 5)), w, "in little memory");
 }
 
 TEST(DenseEigh, BatchesAndEmptyOnes) {
-  Session s(small(16 * MiB));
+  Session s(config_of(16 * MiB));
   Scope scope(s);
   const int64_t n = 17;
   Array a(MARS_F64, {2, 3, n, n});
@@ -276,7 +277,7 @@ TEST(DenseEigh, BatchesAndEmptyOnes) {
 }
 
 TEST(DenseEigh, Refusals) {
-  Session s(small(1 * MiB));
+  Session s(config_of(1 * MiB));
   Scope scope(s);
   mars_tensor *w = nullptr, *v = nullptr;
   mars_eigh(tensor(s, Array(MARS_F64, {3, 4})), MARS_LOWER, &w, &v);
@@ -332,7 +333,7 @@ template <class T> void check_svd(mars_session *s, const Mat<Wide<T>> &a, bool f
 
 
 TYPED_TEST(Dense, SvdOfShapes) {
-  Session s(small(64 * MiB));
+  Session s(config_of(64 * MiB));
   const std::vector<std::pair<int64_t, int64_t>> shapes = {{1, 1}, {1, 7}, {7, 1}, {2, 2}, {5, 3}, {3, 5}, {64, 64}, {65, 33}, {33, 130}, {120, 80}, {150, 150}};
   for (auto [m, n] : shapes)
     for (bool full : {false, true})
@@ -345,7 +346,7 @@ TYPED_TEST(Dense, SvdOfShapes) {
 
 TYPED_TEST(Dense, SvdOfSingularMatrices) {
   using W = Wide<TypeParam>;
-  Session s(small(64 * MiB));
+  Session s(config_of(64 * MiB));
   check_svd<TypeParam>(s, Mat<W>(40, 30), false, nullptr, "zeros");
   std::vector<double> v = falling(30, 10);
   std::fill(v.begin() + 7, v.end(), 0.0);
@@ -360,7 +361,7 @@ TYPED_TEST(Dense, SvdOfSingularMatrices) {
 TYPED_TEST(Dense, SvdInSmallBudgetsIterates) { // three squares and a bit
   const int64_t n = quick() ? 90 : 200;
   const size_t e = mars_dtype_bytes(Kind<TypeParam>::dt), budget = (size_t)(5 * n * n) * e;
-  Session s(small(std::max(budget, kMinimalBudget)));
+  Session s(config_of(std::max(budget, kMinimalBudget)));
   check_svd<TypeParam>(s, rounded<TypeParam>(noise<Wide<TypeParam>>(n, n, 6)), false, nullptr, "in little memory");
 }
 
@@ -373,7 +374,7 @@ TEST(DenseSvd, BatchesThreadsAndChunks) {
   std::vector<Array> first;
   for (int threads : {1, 2})
     for (int64_t chunk : {0, 64}) {
-      Session s(small(16 * MiB, threads, chunk));
+      Session s(config_of(16 * MiB, threads, chunk));
       Scope scope(s);
       mars_tensor *u = nullptr, *v = nullptr, *vh = nullptr;
       std::vector<Array> got;
@@ -393,7 +394,7 @@ TEST(DenseSvd, BatchesThreadsAndChunks) {
 }
 
 TEST(DenseSvd, Refusals) {
-  Session s(small(1 * MiB));
+  Session s(config_of(1 * MiB));
   Scope scope(s);
   mars_error err = {};
   Array a(MARS_C128, {6, 5});
@@ -405,14 +406,55 @@ TEST(DenseSvd, Refusals) {
   EXPECT_TRUE(says(mars_run(s, &u, 1, &err), err, MARS_E_BUDGET, {"mars_svd", "[700, 600]", "bytes", "mars_randomized_svd"}));
 }
 
-// ---- large ones have all threads ------------------------------------------------------------------------
+// Divide and conquer that does not converge is followed by QR iteration on the matrix as it came.
+TEST(DenseSvd, FallsBackToIteration) {
+  ASSERT_TRUE(shim_gesdd_fails(true));
+  for (int64_t m : {60, 40, 75}) {
+    const Mat<double> a = noise<double>(m, 60, (uint64_t)m);
+    Session s(config_of(64 * MiB, 2));
+    Scope scope(s);
+    mars_tensor *u = nullptr, *values = nullptr, *vh = nullptr;
+    std::vector<Array> got;
+    mars_svd(tensor(s, array<double>(a)), false, &u, &values, &vh);
+    ASSERT_TRUE(fetch_all(s, {u, values, vh}, &got));
+    const std::vector<double> sv = reals<double>(got[1]);
+    Mat<double> us = matrix<double>(got[0]);
+    EXPECT_LE(not_orthonormal(us), bound("svd", 60, unit<double>()));
+    for (int64_t i = 0; i < us.m; i++)
+      for (int64_t j = 0; j < us.n; j++)
+        us(i, j) *= sv[(size_t)j];
+    EXPECT_LE(frobenius(minus(product(us, matrix<double>(got[2])), a)), bound("svd", std::max<int64_t>(m, 60), unit<double>()) * frobenius(a));
+  }
+  EXPECT_EQ(shim_gesdd_calls(), 3);
+  EXPECT_TRUE(shim_gesdd_fails(false));
+}
 
-TEST(DenseAlone, LargeMatricesAmongOtherWork) {
+// ---- large ones -----------------------------------------------------------------------------------------
+
+TEST(DenseThreads, LargeMatricesHaveTheSameBitsForAnyNumber) {
+  const int64_t n = 520; // LAPACK shares work among threads from some order on, if it is let
+  Mat<double> a = noise<double>(n, n, 3);
+  std::vector<Array> first;
+  for (int threads : {1, 2, 4}) {
+    Session s(config_of(64 * MiB, threads));
+    Scope scope(s);
+    mars_tensor *t = tensor(s, array<double>(a)), *w = nullptr, *v = nullptr, *u = nullptr, *values = nullptr, *vh = nullptr;
+    std::vector<Array> got;
+    mars_eigh(t, MARS_LOWER, &w, &v);
+    mars_svd(t, false, &u, &values, &vh);
+    ASSERT_TRUE(fetch_all(s, {w, v, u, values, vh}, &got));
+    for (size_t i = 0; i < got.size() && threads > 1; i++)
+      EXPECT_TRUE(same_bits(got[i], first[i])) << "result " << i << ", " << threads << " threads";
+    first = got;
+  }
+}
+
+TEST(DenseLarge, AmongOtherWork) {
   if (quick()) {
     GTEST_SKIP() << "large matrices are for full runs";
   }
   const int64_t n = 520;
-  Session s(small(64 * MiB, 2));
+  Session s(config_of(64 * MiB, 2));
   Scope scope(s);
   Mat<double> a = noise<double>(n, n, 1);
   for (int64_t i = 0; i < n; i++)
@@ -450,7 +492,7 @@ TEST(DenseAlone, LargeMatricesAmongOtherWork) {
 // A product that goes straight to the caller's memory takes long, on one thread; the other is free for its reader.
 TEST(DenseOrder, ResultInCallerMemoryIsMadeBeforeItIsRead) {
   const int64_t k = quick() ? 20000 : 200000;
-  Session s(small(64 * MiB, 2));
+  Session s(config_of(64 * MiB, 2));
   Scope scope(s);
   const Mat<double> a = noise<double>(16, k, 1), b = noise<double>(k, 16, 2), c = noise<double>(16, 64, 3);
   mars_tensor *y = mars_matmul(tensor(s, array<double>(a)), tensor(s, array<double>(b))), *z = mars_matmul(y, tensor(s, array<double>(c)));

@@ -316,6 +316,31 @@ TEST_P(Products, MatrixPower) {
   }
 }
 
+// Negative powers are powers of the inverse; integers become doubles.
+TEST(MatrixPower, Negative) {
+  Rng rng(47);
+  for (const Config &c : configs()) {
+    mars_session *s = shared_session(c);
+    Scope scope(s);
+    Array shear = array_of<int32_t>(MARS_I32, {2, 2}, {1, 1, 0, 1});
+    for (int64_t n : {-1, -2, -3, -7}) {
+      const Array got = fetched(mars_matrix_power(borrow(s, shear), n));
+      EXPECT_TRUE(same_bits(got, array_of<double>(MARS_F64, {2, 2}, {1, (double)n, 0, 1}))) << n << ", " << name_of(c);
+    }
+    Array a(MARS_F64, {3, 40, 40}); // dominated by its diagonal
+    for (int64_t i = 0; i < a.size(); i++)
+      ((double *)a.bytes.data())[i] = rng.unit() / 40 + (i / 40 % 40 == i % 40 ? 1 : 0);
+    mars_tensor *t = borrow(s, a);
+    const Array unit = fetched(mars_matmul(mars_matrix_power(t, -5), mars_matrix_power(t, 5)));
+    for (int64_t i = 0; i < unit.size(); i++)
+      ASSERT_NEAR(((const double *)unit.bytes.data())[i], i / 40 % 40 == i % 40, 1e-11) << i << ", " << name_of(c);
+    mars_error err = {};
+    Array none(MARS_F64, {2, 2}), result = none;
+    EXPECT_TRUE(says(mars_fetch(mars_matrix_power(borrow(s, none), -2), result.bytes.data(), result.bytes.size(), &err), err, MARS_E_NUMERIC,
+                     {"singular"}));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Dtype, Products, testing::ValuesIn(kDtypes), dtype_name);
 
 TEST(ProductErrors, NameBothShapes) {

@@ -10,16 +10,9 @@ ORACLE_OF_ROUTINE(matmul)
 namespace {
 
 std::vector<Config> configs() {
-  std::vector<Config> all(5);
-  all[1].chunk = 64;
-  all[1].budget = kMinimalBudget;
-  all[1].threads = 2;
-  all[2].chunk = 331;
+  std::vector<Config> all = {Config(), config_of(kMinimalBudget, 2, 64), config_of(256 * MiB, 1, 331), config_of(kMinimalBudget),
+                             config_of(kMinimalBudget, 1, 1500)};
   all[2].fusion = false;
-  all[3].budget = kMinimalBudget;
-  all[3].threads = 2;
-  all[4].chunk = 1500;
-  all[4].budget = kMinimalBudget;
   if (quick())
     all = {all[1], all[3]};
   return all;
@@ -222,10 +215,7 @@ TEST(MatmulOutOfCore, LargerThanTheBudget) {
   std::vector<Array> got;
   for (int threads : {1, 2})
     for (int how = 0; how < 4; how++) {
-      Config c;
-      c.budget = 2 * MiB;
-      c.threads = threads;
-      Session s(c);
+      Session s(config_of(2 * MiB, threads));
       Scope scope(s);
       mars_error err = {};
       mars_tensor *x = how == 0 ? borrow(s, a) : mars_from_npy(s, dir.file("a.npy").c_str()),
@@ -258,10 +248,7 @@ TEST(MatmulOutOfCore, OfGenerators) {
   for (size_t budget : {64 * MiB, 1 * MiB}) {
     std::vector<Array> got;
     for (int threads : {1, 2}) {
-      Config c;
-      c.budget = budget;
-      c.threads = threads;
-      Session s(c);
+      Session s(config_of(budget, threads));
       Scope scope(s);
       mars_random_seed(s, 5);
       mars_tensor *x = mars_random_uniform(s, MARS_F64, MARS_SHAPE(n, n + 20), -1, 1),
@@ -274,7 +261,7 @@ TEST(MatmulOutOfCore, OfGenerators) {
         EXPECT_TRUE(near(sliced(got[0], {0, 0}, {n / 10, 1}, {10, n - 30}), want));
         continue;
       }
-      EXPECT_TRUE(same_bits(fetched(mars_matmul(x, y)), got[0])) << name_of(c);
+      EXPECT_TRUE(same_bits(fetched(mars_matmul(x, y)), got[0])) << threads << " threads";
     }
   }
 }

@@ -371,6 +371,25 @@ TEST(LinalgOperands, ResultsStayAndGoToFiles) {
   check_cholesky(twice, from);
 }
 
+// The order of rows, kept beside the factors: nothing is factored again when they are read.
+TEST(LinalgOperands, RowOrderIsKeptBesideLu) {
+  const int64_t n = quick() ? 150 : 500;
+  Array a = random_matrix(MARS_F64, {n, n}, 21);
+  Session s(config_of(kMinimalBudget));
+  Scope scope(s);
+  mars_tensor *p, *l, *u;
+  mars_error err = {};
+  mars_lu(borrow(s, a), &p, &l, &u);
+  mars_tensor *order = mars_argmax(p, MARS_AXES(1)), *keep[] = {order, l, u};
+  ASSERT_TRUE(ok(mars_run(s, keep, 3, &err), err));
+  const Array at = fetched(order), was = a;
+  std::fill(a.bytes.begin(), a.bytes.end(), 0); // what is made from it from now on is wrong
+  Array pm(MARS_F64, {n, n});
+  for (int64_t i = 0; i < n; i++)
+    ((double *)pm.bytes.data())[i * n + ((const int64_t *)at.bytes.data())[i]] = 1;
+  check_lu(was, 0, pm, fetched(l), fetched(u));
+}
+
 TEST(LinalgOperands, IntegersBecomeDoubles) {
   Session s;
   Scope scope(s);

@@ -140,13 +140,6 @@ inline long double system_residual(const Matrix &a, const Matrix &x, const Matri
   return worst;
 }
 
-inline Config config_of(size_t budget, int threads = 2, int64_t chunk = 0) {
-  Config c;
-  c.budget = budget;
-  c.threads = threads;
-  c.chunk = chunk;
-  return c;
-}
 // In memory; small panels in memory; budgets of which the matrices of these tests are several times
 inline std::vector<Config> configs() {
   return {config_of(256 * MiB), config_of(64 * MiB, 1, 900), config_of(kMinimalBudget, 1), config_of(kMinimalBudget, 2)};

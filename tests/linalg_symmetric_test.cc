@@ -7,13 +7,8 @@ using namespace linalg;
 namespace {
 
 std::vector<Config> configs() {
-  std::vector<Config> all(4);
-  all[1].chunk = 100;
-  all[1].budget = kMinimalBudget;
-  all[1].threads = 2;
-  all[2].chunk = 333;
+  std::vector<Config> all = {Config(), config_of(kMinimalBudget, 2, 100), config_of(256 * MiB, 1, 333), config_of(kMinimalBudget, 1)};
   all[2].fusion = false;
-  all[3].budget = kMinimalBudget;
   if (quick())
     all = {all[1], all[2]};
   return all;
@@ -193,10 +188,7 @@ TEST(SymmetricOutOfCore, SpilledKeptAndReadEveryWay) {
   write_npy(dir.file("a.npy"), a);
   std::vector<Array> got;
   for (int threads : {1, 2}) {
-    Config c;
-    c.budget = 2 * MiB;
-    c.threads = threads;
-    Session s(c);
+    Session s(config_of(2 * MiB, threads));
     Scope scope(s);
     mars_error err = {};
     mars_tensor *x = mars_from_npy(s, dir.file("a.npy").c_str());

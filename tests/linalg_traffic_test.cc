@@ -39,40 +39,47 @@ double bound(int64_t n, size_t budget) {
   return 2.0 * (double)n * (double)n * (double)n / std::sqrt((double)budget / 8) * 8;
 }
 
+struct Size {
+  double r; // n = r sqrt(M)
+  size_t budget;
+};
+class PlannedTraffic : public testing::TestWithParam<Size> {};
+
 // Planned, not run: a plan without a sink does not count the result, which is added here.
-TEST(ProductTraffic, PlansComeCloseToTheBound) {
-  for (double r : {8.0, 10.3, 12.0}) {
-    if (quick() && r > 8)
-      break;
-    TempDir dir;
-    const size_t budget = 4 * MiB;
-    const int64_t n = (int64_t)(r * std::sqrt((double)budget / 8));
-    sparse_npy(dir.file("a.npy"), n, n);
-    sparse_npy(dir.file("b.npy"), n, n);
-    Config c;
-    c.budget = budget;
-    Session s(c);
-    Scope scope(s);
-    const std::string path = dir.file("c.npy");
-    mars_output o = {};
-    o.tensor = mars_matmul(mars_from_npy(s, dir.file("a.npy").c_str()), mars_from_npy(s, dir.file("b.npy").c_str()));
-    o.sink = MARS_SINK_NPY;
-    o.path = path.c_str();
-    mars_error err = {};
-    char *text = nullptr;
-    ASSERT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
-    const std::string t = text;
-    mars_text_free(s, text);
-    const double moved = bytes_after(t, "files read ") + bytes_after(t, "spill written ") + bytes_after(t, "spill read ") + (double)n * (double)n * 8;
-    EXPECT_LE(moved, 1.3 * bound(n, budget)) << "n = " << r << " sqrt(M): " << moved / bound(n, budget);
-    EXPECT_GE(moved, (double)n * (double)n * 8 * 3) << "less than everything once cannot be: what is counted?";
-    RecordProperty("ratio_" + std::to_string((int)r), std::to_string(moved / bound(n, budget)));
-    std::cout << "n = " << r << " sqrt(M): " << moved / bound(n, budget) << " of 2 n^3 / sqrt(M)\n";
-  }
+TEST_P(PlannedTraffic, ComesCloseToTheBound) {
+  const size_t budget = GetParam().budget;
+  const int64_t n = (int64_t)(GetParam().r * std::sqrt((double)budget / 8));
+  TempDir dir;
+  sparse_npy(dir.file("a.npy"), n, n);
+  sparse_npy(dir.file("b.npy"), n, n);
+  Session s(config_of(budget, 1));
+  Scope scope(s);
+  const std::string path = dir.file("c.npy");
+  mars_output o = {};
+  o.tensor = mars_matmul(mars_from_npy(s, dir.file("a.npy").c_str()), mars_from_npy(s, dir.file("b.npy").c_str()));
+  o.sink = MARS_SINK_NPY;
+  o.path = path.c_str();
+  mars_error err = {};
+  char *text = nullptr;
+  ASSERT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
+  const std::string t = text;
+  mars_text_free(s, text);
+  const double moved = bytes_after(t, "files read ") + bytes_after(t, "spill written ") + bytes_after(t, "spill read ") + (double)n * (double)n * 8;
+  EXPECT_LE(moved, 1.15 * bound(n, budget)) << moved / bound(n, budget);
+  EXPECT_GE(moved, (double)n * (double)n * 8 * 3) << "less than everything once cannot be: what is counted?";
+  std::cout << "n = " << n << ": " << moved / bound(n, budget) << " of 2 n^3 / sqrt(M)\n";
 }
 
+// With fewer blocks than 8 x 8, what is left over at the edges and the result itself are more than 0.15 of the bound.
+INSTANTIATE_TEST_SUITE_P(, PlannedTraffic,
+                         testing::Values(Size{8, 4 * MiB}, Size{10.3, 4 * MiB}, Size{12, 4 * MiB}, Size{16, 4 * MiB},
+                                         Size{8, 64 * MiB}, Size{9, 64 * MiB}, Size{12, 64 * MiB}, Size{16, 64 * MiB}, Size{8, 1024 * MiB}),
+                         [](const testing::TestParamInfo<Size> &i) {
+                           return "r" + std::to_string((int)(i.param.r * 10)) + "_" + std::to_string(i.param.budget / MiB) + "MiB";
+                         });
+
 // Run: the counters of the run agree with such a plan, and the values are right.
-TEST(ProductTraffic, RunsMoveWhatIsPlanned) {
+TEST(Traffic, RunsMoveWhatIsPlanned) {
   const size_t budget = 1 * MiB;
   const int64_t n = quick() ? 1000 : 1800;
   TempDir dir;
@@ -84,10 +91,7 @@ TEST(ProductTraffic, RunsMoveWhatIsPlanned) {
   }
   write_npy(dir.file("a.npy"), a);
   write_npy(dir.file("b.npy"), b);
-  Config config;
-  config.budget = budget;
-  config.threads = 2;
-  Session s(config);
+  Session s(config_of(budget));
   Scope scope(s);
   const std::string path = dir.file("c.npy");
   mars_output o = {};
@@ -114,7 +118,7 @@ TEST(ProductTraffic, RunsMoveWhatIsPlanned) {
   }
   const double moved = (double)(stats.source_read_bytes + stats.spill_read_bytes + stats.spill_written_bytes + stats.sink_written_bytes);
   EXPECT_GE(moved, (double)a.bytes.size() * 3);
-  EXPECT_LE(moved, 1.7 * bound(n, budget)) << "n is not far above sqrt(M) = 362, so blocks fit badly: " << moved / bound(n, budget);
+  EXPECT_LE(moved, (quick() ? 1.7 : 1.3) * bound(n, budget)) << "n is not far above sqrt(M) = 362, so blocks fit badly: " << moved / bound(n, budget);
   EXPECT_LE(stats.peak_arena_bytes, budget);
 }
 

@@ -88,14 +88,10 @@ static void describe(mars_session *s) {
 }
 
 /* The built-in kinds of devices besides the host. */
-static const mx_device_kind *const kinds[] = {
-#ifdef MARS_HAVE_CUDA
-    &mx_cuda_kind,
-#endif
-    NULL};
+static const mx_device_kind *const kinds[] = {&mx_cuda_kind};
 
 mars_status mars_session_create(const mars_session_config *config, mars_session **out, mars_error *err) {
-  return mx_session_create_with(config, kinds, (int)(sizeof kinds / sizeof *kinds) - 1, out, err);
+  return mx_session_create_with(config, kinds, (int)(sizeof kinds / sizeof *kinds), out, err);
 }
 
 mars_status mx_session_create_with(const mars_session_config *config, const mx_device_kind *const *given, int n_given,

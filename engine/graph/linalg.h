@@ -15,7 +15,7 @@ mx_node *mx_build_matrix(mx_build *b, mars_tensor *a);
 void mx_build_qr(mx_build *b, mx_node *x, mars_qr_mode mode, mx_node **q, mx_node **r);
 void mx_build_svd(mx_build *b, mx_node *x, bool full, mx_node *out[3]);
 /* Inverse of square matrices. */
-mx_node *mx_build_inv(mx_build *b, mx_node *x);
+mx_node *mx_build_inv(mx_build *b, mx_node *x, uint32_t flags); /* 0 or MX_RF_SINGULAR */
 /* max(rows, cols) of the last two axes times the precision of x's dtype: below that part of the greatest singular value
    others are 0. */
 double mx_matrix_rcond(const mx_node *x);

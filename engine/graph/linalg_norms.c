@@ -1,5 +1,6 @@
 /* Norms of vectors and matrices in NumPy's orders. */
 #include "engine/graph/linalg.h"
+#include "engine/routine.h"
 #include "engine/session.h"
 
 #include <math.h>
@@ -183,6 +184,18 @@ static mx_node *spectral_cond(mx_build *b, mx_node *x, bool inverted) {
   return inverted ? mx_build_op2(b, MX_OP_DIVIDE, low, top) : mx_build_op2(b, MX_OP_DIVIDE, top, low);
 }
 
+/* The norm `r` of x times that of its inverse, which a singular matrix has not: what is made in its stead is not finite somewhere,
+   where the smallest of all sums need not see it. */
+static mx_node *cond_by_inverse(mx_build *b, mx_node *x, mx_node *r, double ord) {
+  const mars_axes both = {2, {-2, -1}};
+  mx_node *inverse = mx_build_inv(b, x, MX_RF_SINGULAR), *fine;
+
+  if (b->st != MARS_OK) return NULL;
+  fine = mx_build_reduce_axes(b, MX_OP_ALLOF, mx_build_op1(b, MX_OP_ISFINITE, inverse), &both, false);
+  r = mx_build_op2(b, MX_OP_MULTIPLY, r, norm_node(b, inverse, ord, &both, false));
+  return b->st == MARS_OK ? mx_build_where(b, fine, r, mx_build_number(b, r->dtype, &scalar, NAN)) : NULL;
+}
+
 static mx_node *cond_node(mx_build *b, mx_node *x, double ord) {
   const mars_axes both = {2, {-2, -1}};
   char text[MX_SHAPE_TEXT];
@@ -199,9 +212,7 @@ static mx_node *cond_node(mx_build *b, mx_node *x, double ord) {
       return mx_build_fail(b, MARS_E_SHAPE, "shape %s: the last two axes must be square, other than for MARS_NORM_DEFAULT, 2 and -2", text);
     r = norm_node(b, x, ord, &both, false);
     if (b->st != MARS_OK) return NULL;
-    mx_node *inverse = mx_build_inv(b, x);
-    inverse = norm_node(b, inverse, ord, &both, false);
-    r = b->st == MARS_OK ? mx_build_op2(b, MX_OP_MULTIPLY, r, inverse) : NULL;
+    r = cond_by_inverse(b, x, r, ord);
   }
   return nan_is_inf(b, r, x);
 }

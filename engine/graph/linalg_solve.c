@@ -211,10 +211,10 @@ mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *c, mars_triangle
   return mx_build_close(&b, node, false);
 }
 
-mx_node *mx_build_inv(mx_build *b, mx_node *x) {
+mx_node *mx_build_inv(mx_build *b, mx_node *x, uint32_t flags) {
   if (b->st != MARS_OK) return NULL;
   if (empty(&x->shape)) return mx_build_number(b, x->dtype, &x->shape, 0);
-  return routine(b, MX_OP_INV, mx_build_matrix_transpose(b, x, false), NULL, x->dtype, &x->shape, 0, 0); /* which it wants */
+  return routine(b, MX_OP_INV, mx_build_matrix_transpose(b, x, false), NULL, x->dtype, &x->shape, 0, flags); /* which it wants */
 }
 
 mars_tensor *mars_inv(mars_tensor *a) {
@@ -223,7 +223,7 @@ mars_tensor *mars_inv(mars_tensor *a) {
 
   mx_build_open_on(&b, NULL, "inv", &a, 1);
   mx_node *x = b.st == MARS_OK ? matrix(&b, a, true, "the operand") : NULL;
-  node = mx_build_inv(&b, x);
+  node = mx_build_inv(&b, x, 0);
   return mx_build_close(&b, node, false);
 }
 

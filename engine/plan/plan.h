@@ -55,7 +55,7 @@ typedef struct mx_pvalue {
   int output;      /* index of the wanted output that it fills, -1 */
   mx_sink *sink;   /* npy file to write, or NULL */
   bool mirror;     /* symmetric in its last two axes: chunks above the diagonal do not exist, those below are read instead */
-  bool even;       /* chunks at the edges take as much room as the others (mx_pchunk.spare) */
+  int64_t even;    /* room in elements that each chunk takes at least (mx_pchunk.spare): places then fit the next one, too */
   char *data;      /* MEMORY */
   int64_t stride[MARS_MAX_DIMS];
   mx_grid grid;
@@ -324,6 +324,7 @@ bool mx_space_use_all(mx_space *space);
 bool mx_space_free(mx_space *space, int64_t offset, int64_t bytes, mx_fence fence);
 int64_t mx_space_used(const mx_space *space);
 int64_t mx_space_bytes(const mx_space *space);
+int64_t mx_space_large(const mx_space *space); /* of it, what large blocks may have */
 int64_t mx_space_peak(const mx_space *space);
 
 #endif

@@ -123,6 +123,26 @@ static bool save(mx_scheduler *z, int a, int32_t c, int32_t position, int32_t be
   return true;
 }
 
+int64_t mx_lasting_room(const mx_scheduler *z, int a, int32_t task) {
+  const mx_plan *p = z->plan;
+  int64_t n = 0;
+  for (int32_t k = p->tasks.at[task].first_out; k < p->tasks.at[task + 1].first_out; k++) {
+    int32_t c = p->outs.at[k];
+    if (mx_chunk_flags(z, c) & MX_TAKEN && p->chunks.at[c].takes < 0) n += mx_room_of(z, a, c);
+  }
+  return n;
+}
+
+/* A chunk that was loaded ahead had to leave: loads go on from the task that wants it, or it would come when somebody waits for it,
+   in the place of the next one that was loaded ahead, and so on. */
+static void go_back(mx_scheduler *z, int a, int32_t place) {
+  mx_arena *r = &z->arena[a];
+  while (r->ahead > place) {
+    const int32_t task = z->plan->order.at[--r->ahead];
+    if (mx_task_device(z->plan, task) == a) r->promised -= mx_lasting_room(z, a, task);
+  }
+}
+
 bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
   mx_arena *r = &z->arena[a];
   if (!r->evicting) start_evicting(z, a);
@@ -145,8 +165,18 @@ bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
       if (c < 0 || mx_next_use(z, a, c) <= beyond || z->nomem) return false;
     }
   }
+  if (mx_next_use(z, a, c) > position) go_back(z, a, mx_next_use(z, a, c));
   mx_leave(z, a, c, 0);
   return !z->nomem;
+}
+
+bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load) {
+  mx_arena *r = &z->arena[a];
+  while (mx_space_used(r->space) + bytes + r->promised > mx_space_large(r->space)) {
+    if (!for_load && (!r->evicting || heap_top(z, a, &r->clean, true, position) < 0)) return false;
+    if (!mx_evict(z, a, position, beyond)) return false;
+  }
+  return true;
 }
 
 /* false: there was none */

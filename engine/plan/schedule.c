@@ -117,17 +117,6 @@ static bool present(mx_scheduler *z, int a, int32_t c, int32_t position) {
 
 /* ---- ahead of the tasks ---- */
 
-/* Room of what a task makes that later tasks go on updating in place: it stays for long. */
-static int64_t lasting_room(const mx_scheduler *z, int a, int32_t task) {
-  const mx_plan *p = z->plan;
-  int64_t n = 0;
-  for (int32_t k = p->tasks.at[task].first_out; k < p->tasks.at[task + 1].first_out; k++) {
-    int32_t c = p->outs.at[k];
-    if (mx_chunk_flags(z, c) & MX_TAKEN && p->chunks.at[c].takes < 0) n += mx_room_of(z, a, c);
-  }
-  return n;
-}
-
 typedef enum verdict { SKIP, BRING, STOP } verdict;
 
 /* Should chunk c, which a task of device `on` will read, come into arena a now? Into the host's on its way to a device too. */
@@ -144,8 +133,7 @@ static verdict wanted(const mx_scheduler *z, int a, int on, int32_t c, int32_t a
 static bool bring_ahead(mx_scheduler *z, int a, int32_t c, int32_t position, int64_t cap) {
   mx_arena *r = &z->arena[a];
   const int64_t room = mx_room_of(z, a, c);
-  while (r->promised > 0 && mx_space_used(r->space) + room + r->promised > mx_space_bytes(r->space))
-    if (!mx_evict(z, a, position, r->ahead)) return false;
+  if (r->promised > 0 && !mx_spare(z, a, room, position, r->ahead, true)) return false;
   if (r->loaded_ahead + room > cap || !mx_bring(z, a, c, position, r->ahead)) return false;
   r->s[c].pin = position; /* not at once out again */
   r->s[c].flags |= MX_EARLY;
@@ -153,7 +141,8 @@ static bool bring_ahead(mx_scheduler *z, int a, int32_t c, int32_t position, int
   return true;
 }
 
-/* Begin the loads, or copies, that coming tasks need in arena a. */
+/* Begin the loads, or copies, that coming tasks need in arena a, up to where there is no room for what the next one makes: before a
+   new block of accumulators, until the last one is gone. */
 static void prefetch(mx_scheduler *z, int a, int32_t position) {
   mx_plan *p = z->plan;
   mx_arena *r = &z->arena[a];
@@ -169,7 +158,10 @@ static void prefetch(mx_scheduler *z, int a, int32_t position) {
       verdict v = wanted(z, a, on, p->ins.at[k], r->ahead);
       if (v == STOP || (v == BRING && !bring_ahead(z, a, p->ins.at[k], position, cap))) return;
     }
-    if (on == a) r->promised += lasting_room(z, a, task);
+    if (on != a) continue;
+    const int64_t lasting = mx_lasting_room(z, a, task);
+    if (lasting > 0 && r->ahead > position && !mx_spare(z, a, lasting, position, r->ahead, false)) return;
+    r->promised += lasting;
   }
 }
 
@@ -380,7 +372,7 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
     for (int a = 0; a < z.n; a++) {
       prefetch(&z, a, p);
       if (p < z.arena[a].ahead && mx_task_device(plan, plan->order.at[p]) == a)
-        z.arena[a].promised -= lasting_room(&z, a, plan->order.at[p]);
+        z.arena[a].promised -= mx_lasting_room(&z, a, plan->order.at[p]);
     }
     bool ok = run_task(&z, p);
     for (int a = 0; ok && a < z.n; a++) mx_leave_ahead(&z, a, p);

@@ -94,6 +94,11 @@ int64_t mx_make_room(mx_scheduler *z, int a, int64_t bytes, int32_t position, in
 bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond);
 /* Spill, or copy down to the host, what must leave anyway, while there is still room. */
 void mx_leave_ahead(mx_scheduler *z, int a, int32_t position);
+/* Room of what a task makes that later tasks go on updating in place: it stays for long. */
+int64_t mx_lasting_room(const mx_scheduler *z, int a, int32_t task);
+/* Is there room for more beside what is promised? What nobody needs soon leaves for it; what is not to be had again for a read
+   only if the room is for a read. */
+bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load);
 void mx_keep_scratch(mx_scheduler *z, int a, int64_t at, int64_t bytes, int32_t step_number);
 
 /* ---- moves.c ---- */

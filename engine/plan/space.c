@@ -66,6 +66,7 @@ void mx_space_destroy(mx_space *s) {
 int64_t mx_space_used(const mx_space *s) { return s->used; }
 int64_t mx_space_peak(const mx_space *s) { return s->peak; }
 int64_t mx_space_bytes(const mx_space *s) { return s->bytes; }
+int64_t mx_space_large(const mx_space *s) { return s->bytes - s->kept; }
 
 static bin *find_bin(mx_space *s, int64_t bytes, bool create) {
   for (int64_t i = 0; i < s->bins.n; i++)

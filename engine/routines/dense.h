@@ -17,8 +17,6 @@ enum { MX_DENSE_VALUES = 0, MX_DENSE_REDUCED = 1, MX_DENSE_FULL = 2 };
 /* Divide and conquer is fast and wants several matrices of workspace; QR iteration wants next to none. */
 enum { MX_DENSE_CONQUER = 0, MX_DENSE_ITERATE = 1 };
 enum { MX_DENSE_NB = 64 };
-/* Order from which on a single matrix gets all threads: BLAS's team waits at every small operation for its slowest. */
-enum { MX_DENSE_ALONE = 512 };
 
 typedef struct mx_dense_work {
   int64_t work, rwork, iwork; /* elements of the dtype, of its real part's dtype, 32-bit integers */

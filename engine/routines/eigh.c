@@ -38,8 +38,8 @@ static void copy_out(mx_rbuild *b, int64_t matrix, const mx_rarg *v) {
   mx_r_group_end(b);
 }
 
-static void one_matrix(mx_rbuild *b, int64_t matrix, const int64_t *batch, int64_t n, int job, int method, bool alone) {
-  const unsigned flags = (b->k->node->attr.routine.flags & MX_RF_LOWER ? MX_TF_LOWER : MX_TF_UPPER) | (alone ? MX_TF_ALONE : 0);
+static void one_matrix(mx_rbuild *b, int64_t matrix, const int64_t *batch, int64_t n, int job, int method) {
+  const unsigned flags = (b->k->node->attr.routine.flags & MX_RF_LOWER ? MX_TF_LOWER : MX_TF_UPPER);
   mx_rarg a = mx_r_mat_f(mx_r_temp(b, n * n * b->elem), n, n);
   mx_rarg w = {.chunk = -1, .memory = -1, .rows = 1, .cols = n, .rs = n, .cs = 1};
   mx_r_break(b);
@@ -80,7 +80,7 @@ static void tasks(mx_rbuild *b) {
       batch[d] = at % shape->dims[d];
       at /= shape->dims[d];
     }
-    one_matrix(b, i, batch, n, job, method, count == 1 && n >= MX_DENSE_ALONE);
+    one_matrix(b, i, batch, n, job, method);
   }
 }
 

@@ -2,11 +2,9 @@
  * MATMUL: c = op(a) op(b) over the last two axes, by tiles of the result that accumulate in place.
  *
  * The result is cut into blocks of p x q tiles that stay in memory while panels of a and b stream past them; each element of a
- * is then read once per block column, each of b once per block row. With C the bytes of a tile of the result and P those of a
- * panel's tile, p q C + 2 (p + q) P must fit the budget; p and q are chosen for the least traffic; the bound
- * for square operands is 2 n^3 / sqrt(M) (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). Operands that are files get blocks of
- * their own (matmul_layout.c). The direction
- * in which the panels run alternates, so that a block begins with the panels that the last one ended with.
+ * is then read once per block column, each of b once per block row. Blocks are chosen for the least traffic (matmul_layout.c); the
+ * bound for square operands is 2 n^3 / sqrt(M) (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). The direction in which the panels
+ * run alternates, so that a block begins with the panels that the last one ended with.
  *
  * A symmetric product (b is a's transpose) makes the tiles on and below the diagonal alone. Whoever reads the real one above it
  * reads its mirror image; a Hermitian one gets its upper tiles as conjugate copies.
@@ -16,8 +14,7 @@
 #include <string.h>
 
 enum {
-  STRIP_ROWS = 2048, STRIP_COLUMNS = 4096, /* bounds what BLAS packs, and the time until a job is cancelled */
-  MOST_TILES = 256 /* of a block, either way */
+  STRIP_ROWS = 2048, STRIP_COLUMNS = 4096 /* bounds what BLAS packs, and the time until a job is cancelled */
 };
 
 typedef struct product {
@@ -45,12 +42,6 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   const mx_node *node = k->node;
   mx_pvalue *v = &plan->values.at[k->result[0]];
   const int nd = v->shape.ndim;
-  mars_status st = mx_matmul_layout_choose(plan, k, err);
-  if (st != MARS_OK) return st;
-  if (k->own) {
-    v->mirror = (node->attr.routine.flags & MX_RF_SYMMETRIC) && node->dtype < MARS_C64;
-    return MARS_OK;
-  }
   if (v->kind == MX_PV_MEMORY && in_memory(plan, k, 0) && in_memory(plan, k, 1) && plan->machine->chunk_elements <= 0) {
     /* nothing is brought into the arena: large tiles, which the device shares among its threads */
     int64_t chunk[MARS_MAX_DIMS] = {0}, m = v->shape.dims[nd - 2], n = v->shape.dims[nd - 1];
@@ -65,70 +56,7 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
     mx_grid_init(&v->grid, &v->shape, chunk);
     v->mirror = node->dtype < MARS_C64;
   }
-  return MARS_OK;
-}
-
-/* Length of the panels' tiles along the sums. */
-static int64_t panel_depth(const product *r) {
-  const mx_plan *plan = r->b->plan;
-  const mx_pkernel *k = r->b->k;
-  const int na = k->node->operand[0]->shape.ndim, nb = k->node->operand[1]->shape.ndim;
-  if (k->own) return ((const mx_matmul_layout *)k->own)->tk;
-  int64_t a = mx_r_axis_chunk(plan, k, 0, na - 1), b = mx_r_axis_chunk(plan, k, 1, nb - 2), d = a > b ? a : b;
-  if (!d) d = r->k; /* both are addressed where they are */
-  return d < r->k ? d : r->k;
-}
-
-/* What bounds a block: bytes of a tile of the result, of the operands' panels, and the room for them. */
-typedef struct limits {
-  int64_t c, a, b, room;
-} limits;
-
-/* Most columns of a block of p rows that fits; 0: none. */
-static int64_t columns_for(const product *r, const limits *l, int64_t p) {
-  int64_t left = l->room - 2 * p * l->a, each = p * l->c + 2 * l->b, q = each > 0 ? left / each : r->nc;
-  if (left < 0 || q < 1) return 0;
-  if (r->symmetric) return q < p ? 0 : p;
-  return q < r->nc ? q : r->nc;
-}
-
-static double traffic_of(const product *r, const limits *l, int64_t p, int64_t q) {
-  return (double)l->a * (double)r->nr * (double)ceil_div(r->nc, q) + (double)l->b * (double)r->nc * (double)ceil_div(r->nr, p);
-}
-
-/* Tiles of a block: the least traffic that fits, and of what is hardly worse the smallest, since a block is alive as a whole. */
-static void choose_block(product *r) {
-  const mx_plan *plan = r->b->plan;
-  const mx_pkernel *k = r->b->k;
-  const mx_pvalue *v = &plan->values.at[k->result[0]];
-  const int64_t e = r->b->elem, enough = 2 * plan->machine->threads; /* tiles, for the threads to share */
-  limits l = {.c = v->kind == MX_PV_MEMORY ? 0 : mx_space_round(r->tr * r->tc * e),
-              .a = in_memory(plan, k, 0) ? 0 : mx_space_round(r->tr * r->tk * e),
-              .b = in_memory(plan, k, 1) ? 0 : mx_space_round(r->tk * r->tc * e)};
-  l.room = (int64_t)plan->machine->arena_bytes / 10 * 9 - 3 * l.c; /* beside: what reads the tiles, and loads ahead */
-  double best = -1;
-  if (k->own) {
-    const mx_matmul_layout *own = k->own;
-    r->p = own->p, r->q = own->q;
-    return;
-  }
-  r->p = r->q = 1;
-  for (int64_t p = 1; p <= r->nr && p <= MOST_TILES; p++) {
-    int64_t q = columns_for(r, &l, p);
-    if (!q) break;
-    double t = traffic_of(r, &l, p, q);
-    if (best < 0 || t < best) best = t, r->p = p, r->q = q;
-  }
-  for (int64_t p = 1; best >= 0 && p < r->p; p++) {
-    int64_t q = columns_for(r, &l, p);
-    if (p * q < enough || p * q >= r->p * r->q || traffic_of(r, &l, p, q) > 1.02 * best) continue;
-    r->p = p, r->q = q;
-  }
-  /* equal blocks instead of a small last one */
-  r->p = ceil_div(r->nr, ceil_div(r->nr, r->p));
-  r->q = ceil_div(r->nc, ceil_div(r->nc, r->q));
-  if (r->p > MOST_TILES) r->p = MOST_TILES;
-  if (r->q > MOST_TILES) r->q = MOST_TILES;
+  return mx_matmul_layout_choose(plan, k, err);
 }
 
 static int64_t extent_of(int64_t n, int64_t t, int64_t i) { return n - i * t < t ? n - i * t : t; }
@@ -203,15 +131,14 @@ static void tasks(mx_rbuild *b) {
   const mx_pvalue *v = &b->plan->values.at[b->k->result[0]];
   const mars_shape *a = &node->operand[0]->shape;
   const uint32_t f = node->attr.routine.flags;
+  const mx_matmul_layout *own = b->k->own;
   product r = {.b = b, .nd = v->shape.ndim, .symmetric = f & MX_RF_SYMMETRIC, .hermitian = f & MX_RF_HERMITIAN, .mirrored = v->mirror};
   r.flags = (f & MX_RF_CONJ_A ? MX_TF_CONJ : 0) | (f & MX_RF_CONJ_B ? MX_TF_CONJ2 : 0);
   r.m = v->shape.dims[r.nd - 2], r.n = v->shape.dims[r.nd - 1], r.k = a->dims[a->ndim - 1];
   r.tr = v->grid.chunk[r.nd - 2], r.tc = v->grid.chunk[r.nd - 1];
   r.nr = v->grid.count[r.nd - 2], r.nc = v->grid.count[r.nd - 1];
-  r.tk = panel_depth(&r);
+  r.p = own->p, r.q = own->q, r.tk = own->tk, r.rows_stream = own->stream;
   r.nk = ceil_div(r.k, r.tk);
-  choose_block(&r);
-  r.rows_stream = b->k->own != NULL;
   r.c = mx_pool_alloc(&b->plan->pool, (size_t)(r.p * r.q) * sizeof *r.c);
   r.pa = mx_pool_alloc(&b->plan->pool, (size_t)r.p * sizeof *r.pa);
   r.pb = mx_pool_alloc(&b->plan->pool, (size_t)r.q * sizeof *r.pb);

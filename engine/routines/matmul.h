@@ -1,5 +1,5 @@
 /*
- * Where the operands of a product stand in files and do not fit: blocks and chunks for the least traffic.
+ * How a product is cut: blocks of the result for the least traffic.
  *
  * Layer: engine/routines only.
  */
@@ -8,13 +8,15 @@
 
 #include "engine/routine.h"
 
-/* A choice that also gave the files and the result their chunks; in mx_pkernel.own, NULL: none was made. */
+/* The choice, in mx_pkernel.own; tiles of the result are its chunks. */
 typedef struct mx_matmul_layout {
   int64_t p, q; /* tiles of a block */
   int64_t tk;   /* depth of the panels */
+  bool stream;  /* a's tiles pass one by one, instead of being in memory as a whole panel */
 } mx_matmul_layout;
 
-/* From mx_routine.grids. Sets the grids of the result and of file operands that nobody else reads, or leaves all as it is. */
+/* From mx_routine.grids, after the result's grid has its default. Where the product does not fit, the grids of the result and of file
+   operands that nobody else reads are cut to measure. */
 mars_status mx_matmul_layout_choose(mx_plan *plan, mx_pkernel *k, mars_error *err);
 
 #endif

@@ -50,14 +50,7 @@ bool mx_panels_fit(mx_rbuild *b, const mx_panels *p) {
 }
 
 void mx_panels_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t rows, int64_t width, int64_t col, int64_t cols, mx_rarg *window) {
-  const bool fresh = window->chunk < 0;
   const int64_t step = b->k->edge > 0 ? b->k->edge : rows; /* so that a task needs a few chunks of the operand only */
-  const int32_t chunk = fresh ? mx_r_temp(b, rows * width * b->elem) : window->chunk;
-  *window = mx_r_mat_f(chunk, rows, cols);
-  for (int64_t row = 0; row < rows; row += step) {
-    mx_rarg part = mx_r_sub(b, window, row, 0, rows - row < step ? rows - row : step, cols);
-    if (fresh && row == 0) mx_r_load(b, slot, batch, row, col, &part);
-    else mx_r_load_over(b, slot, batch, row, col, &part);
-    window->chunk = part.chunk;
-  }
+  *window = mx_r_mat_f(window->chunk < 0 ? mx_r_temp(b, rows * width * b->elem) : window->chunk, rows, cols);
+  mx_r_load_bands(b, slot, batch, 0, col, window, step);
 }

@@ -102,8 +102,8 @@ static void tasks(mx_rbuild *b) {
   int64_t at[MARS_MAX_DIMS] = {0}, batches = 1;
   systems s;
   choose(b->plan, b->k, &s);
-  mx_lu f = {.p = s.p, .slot = 0, .batch = at, .keep_l = true, .keep_u = true, .check = true,
-             .transposed = s.inverse, .user = &s};
+  mx_lu f = {.p = s.p, .slot = 0, .batch = at, .keep_l = true, .keep_u = true,
+             .check = !(b->k->node->attr.routine.flags & MX_RF_SINGULAR), .transposed = s.inverse, .user = &s};
   if (s.carried) f.on_panel = carry;
   if (!mx_lu_init(&f, b)) return;
   for (int d = 0; d < x->ndim - 2; d++) batches *= x->dims[d];

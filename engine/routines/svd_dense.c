@@ -17,7 +17,6 @@ typedef struct dense {
   int64_t m, n, k;  /* k values */
   int64_t ku, kv;   /* columns of u, rows of vh */
   int job, method;
-  bool alone;
 } dense;
 
 /* Values: a chunk for every matrix. */
@@ -71,7 +70,7 @@ static void one_matrix(dense *r, int64_t matrix, const int64_t *batch) {
     u = vectors_arg(r, 0, matrix, r->m, r->ku);
     vh = vectors_arg(r, 2, matrix, r->kv, r->n);
   }
-  mx_r_begin(b, MX_TILE_SVD, r->alone ? MX_TF_ALONE : 0);
+  mx_r_begin(b, MX_TILE_SVD, 0);
   mx_r_write(b, &s);
   mx_r_update(b, &a);
   if (r->job != MX_DENSE_VALUES) {
@@ -132,7 +131,6 @@ void mx_svd_dense(mx_rbuild *b) {
   if (!choose(&r)) return;
   b->k->method = r.method == MX_DENSE_ITERATE ? "QR iteration in place" : "divide and conquer";
   for (int d = 0; d < nd - 2; d++) count *= shape->dims[d];
-  r.alone = count == 1 && r.k >= MX_DENSE_ALONE;
   for (int64_t i = 0; i < count && b->st == MARS_OK; i++) {
     int64_t at = i;
     for (int d = nd - 3; d >= 0; d--) {

@@ -284,7 +284,7 @@ mars_status mx_tile_grids(mx_plan *plan, mars_error *err) {
   for (int64_t i = 0; i < plan->values.n; i++) {
     mx_pvalue *v = &plan->values.at[i];
     int64_t chunk[MARS_MAX_DIMS] = {0};
-    v->even = false;
+    v->even = 0;
     if (v->kind == MX_PV_KEPT) {
       total += v->grid.total;
       continue;

@@ -254,24 +254,13 @@ void mx_r_load(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_
   mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
 }
 
-void mx_r_load_over(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst) {
-  parts q = {.dst = dst};
-  const int32_t old = dst->chunk;
-  if (fails(b)) return;
-  dst->chunk = mx_r_temp_like(b, old);
-  mx_r_begin(b, MX_TILE_COPY, 0);
-  add_in(b, old);
-  if (!fails(b)) b->plan->chunks.at[dst->chunk].takes = old;
-  walk(b, slot, batch, row, col, dst->rows, dst->cols, &q);
-  mx_r_end(b, 0, (double)dst->rows * (double)dst->cols);
-}
-
 void mx_r_load_rows(mx_rbuild *b, int slot, const int64_t *batch, int64_t row, int64_t col, mx_rarg *dst, int64_t from, int64_t rows) {
   mx_rarg part = mx_r_sub(b, dst, from, 0, rows, dst->cols);
-  parts q = {.dst = &part, .more = from > 0};
+  parts q = {.dst = &part};
   if (fails(b)) return;
+  q.more = b->plan->chunks.at[dst->chunk].producer >= 0;
   mx_r_begin(b, MX_TILE_COPY, 0);
-  if (from > 0) take_over(b, dst, mx_r_temp_like(b, dst->chunk));
+  if (q.more) take_over(b, dst, mx_r_temp_like(b, dst->chunk));
   part.chunk = dst->chunk;
   walk(b, slot, batch, row + from, col, part.rows, part.cols, &q);
   mx_r_end(b, 0, (double)part.rows * (double)part.cols);

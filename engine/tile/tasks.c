@@ -37,8 +37,7 @@ static void add_value_chunks(maker *m, int32_t value) {
   mx_pvalue *v = &plan->values.at[value];
   v->first_chunk = (int32_t)plan->chunks.n;
   if (v->kind == MX_PV_CONCAT || (v->kind == MX_PV_MEMORY && v->producer < 0)) return;
-  int64_t elem = (int64_t)mars_dtype_bytes(v->dtype), start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS], whole = elem;
-  for (int d = 0; d < v->shape.ndim; d++) whole *= v->grid.chunk[d];
+  int64_t elem = (int64_t)mars_dtype_bytes(v->dtype), start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS], even = v->even * elem;
   for (int64_t i = 0; i < v->grid.total && !m->nomem; i++) {
     mx_grid_chunk(&v->grid, &v->shape, i, start, extent);
     int64_t n = elem;
@@ -46,7 +45,7 @@ static void add_value_chunks(maker *m, int32_t value) {
     int32_t c = add_chunk(m, value, (int32_t)i, v->kind == MX_PV_MEMORY ? 0 : n);
     if (m->nomem) return;
     mx_pchunk *pc = &plan->chunks.at[c];
-    if (v->even && v->kind != MX_PV_MEMORY) pc->spare = whole - n;
+    if (even > n && v->kind != MX_PV_MEMORY) pc->spare = even - n;
     if (v->kind == MX_PV_KEPT) pc->phase = v->value->chunks[i].phase;
     if (v->kind != MX_PV_FILE && !v->sink) continue;
     int64_t lin = linear_start(v, start, extent);

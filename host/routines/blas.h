@@ -30,9 +30,8 @@ extern mx_blas_table mx_blas;
 
 /* Opens both libraries at the first call; later calls return the same. `what` (may be NULL) tells what was found. */
 mars_status mx_blas_open(const char **what, mars_error *err);
-/* BLAS threads of the calling thread from now on. OpenBLAS with OpenMP keeps a number for each thread ; other
-   builds have one number for the process. Workers set 1; an operation that runs alone may set more for a call of LAPACK's,
-   and sets 1 again. */
+/* BLAS threads of the calling thread from now on. OpenBLAS with OpenMP keeps a number for each thread; other builds have one for the
+   process. Whoever runs tile operations sets 1. */
 void mx_blas_threads(int n);
 
 #endif

@@ -58,9 +58,7 @@ mars_status mx_tile_run_eigh(const mx_tile_call *t, char *scratch, int64_t unit,
   e.rwork = scratch += mx_dense_round(e.size.work * es);
   scratch += mx_dense_round(e.size.rwork * real);
   e.iwork = (lapack_int *)(void *)scratch;
-  mx_tile_threads_begin();
   info = t->p[1] == MX_DENSE_ITERATE ? iterate(&e) : conquer(&e);
-  mx_tile_threads_end();
   if (info != 0)
     return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the eigenvalues of matrix %lld did not converge (LAPACK says %d)", t->fn, (long long)t->p[2],
                    (int)info);

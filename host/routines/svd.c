@@ -107,9 +107,7 @@ mars_status mx_tile_run_svd(const mx_tile_call *t, char *scratch, int64_t unit, 
   c.rwork = scratch += mx_dense_round(c.size.work * es);
   scratch += mx_dense_round(c.size.rwork * real);
   c.iwork = (lapack_int *)(void *)scratch;
-  mx_tile_threads_begin();
   info = decompose(&c, a, copy);
-  mx_tile_threads_end();
   if (info != 0)
     return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the singular values of matrix %lld did not converge (LAPACK says %d)", t->fn,
                    (long long)t->p[2], (int)info);

@@ -2,8 +2,8 @@
  * Tile operations on the host: the operations of engine/routines/tiles.def, on BLAS and LAPACK.
  *
  * Every operation NAME has two functions, mx_tile_units_NAME and mx_tile_run_NAME, in the kernel file of its routine.
- * A call may be cut into units that run side by side, each on one thread: BLAS itself is kept to one thread there. An
- * operation of one unit runs alone when nothing else is in its launch; BLAS then has all threads (mx_blas_threads).
+ * A call may be cut into units that run side by side, each on one thread. BLAS and LAPACK themselves are kept to one thread: with more
+ * their results would depend on how many.
  *
  * Layer: host. Threads: units of one call run at the same time; they write disjoint parts.
  */
@@ -26,12 +26,6 @@ typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t
 
 int64_t mx_tile_units(const mx_tile_call *t, int threads);
 mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
-
-/* A call with MX_TF_ALONE gets all threads for BLAS: the launch says how many there are (1 for all other calls), the
-   operation brackets its LAPACK calls with the other two. */
-void mx_tile_set_spare(int threads);
-void mx_tile_threads_begin(void);
-void mx_tile_threads_end(void);
 
 /* Part `unit` of [0, n) cut into `units` nearly equal runs that start at multiples of `align`. */
 void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t *begin, int64_t *end);

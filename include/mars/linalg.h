@@ -187,8 +187,9 @@ MARS_API mars_tensor *mars_solve_triangular(mars_tensor *a, mars_tensor *b, mars
  * \brief LU factorisation with partial pivoting, scipy.linalg.lu: a [.., m, n] = p l u with a permutation p [.., m, m], a unit
  * lower triangular l [.., m, k] and an upper triangular u [.., k, n], k = min(m, n).
  *
- * Singular matrices have factors too: u then has zeros on its diagonal. What is wanted of the three is made in one factorisation;
- * p takes no memory until something reads it.
+ * Singular matrices have factors too: u then has zeros on its diagonal. What one job wants of the three is made in one factorisation;
+ * a job that wants another of them later factors again. p takes no memory until something reads it: argmax of p over its last axis
+ * is the order of rows, which is cheap to keep beside l and u.
  *
  * \param p, l, u  results in a's dtype; NULL: not wanted
  *
@@ -405,12 +406,12 @@ MARS_API mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool
  * \brief Condition numbers [...] of a [..., m, n], numpy.linalg.cond.
  *
  * MARS_NORM_DEFAULT and 2: greatest over smallest singular value, -2 the other way round; the other orders of mars_norm: the norm of
- * a square a times that of its inverse.
+ * a square a times that of its inverse. Infinity for a singular a.
  *
  * Types      f32, f64, c64, c128; integers and bool as f64. The result is real.
  * Memory     that of mars_svdvals, or of mars_inv.
- * Errors     MARS_E_SHAPE (empty, not square), MARS_E_ARG, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run: NaN in a,
- *            and for orders by the inverse a singular a (numpy says infinity, as the orders by singular values do here).
+ * Errors     MARS_E_SHAPE (empty, not square), MARS_E_ARG, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run: NaN or infinity
+ *            in a, for the orders by singular values (those by the inverse give NaN for NaN in a).
  */
 MARS_API mars_tensor *mars_cond(mars_tensor *a, double ord);
 

@@ -125,6 +125,14 @@ CUresult CUDAAPI cuGetErrorName(CUresult error, const char **name) {
   return t != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* NVRTC asks for a private table where it finds a driver, and does not expect the function itself to be missing. */
+extern "C" CUresult CUDAAPI cuGetExportTable(const void **table, const CUuuid *id) {
+  (void)id;
+  if (table == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *table = nullptr;
+  return CUDA_ERROR_NOT_FOUND;
+}
+
 CUresult CUDAAPI cuGetProcAddress(const char *name, void **out, int version, cuuint64_t flags,
                                   CUdriverProcAddressQueryResult *status) {
   CUdriverProcAddressQueryResult result = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
