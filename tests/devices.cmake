@@ -7,7 +7,7 @@ set_tests_properties(devices_test PROPERTIES TIMEOUT 600 LABELS "api;tsan")
 # The suites of the whole library once more, every session on two devices of 1 MiB, mostly with a host that helps.
 function(devices_suite devices suite)
   add_test(NAME ${suite}_on_devices COMMAND ${suite}_test)
-  set_tests_properties(${suite}_on_devices PROPERTIES TIMEOUT 600 LABELS "api;devices" ENVIRONMENT
+  set_tests_properties(${suite}_on_devices PROPERTIES TIMEOUT 600 LABELS "api;devices;release" ENVIRONMENT
                        "MARS_TEST_DEVICES=${devices};MARS_TEST_QUICK=1")
 endfunction()
 foreach(suite api_ops api_types api_views api_graph api_random api_faults api_async linalg_product linalg_solve linalg_dense
