@@ -74,9 +74,14 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
   const char *everywhere = getenv("MARS_TEST_DEVICES");
   if (!everywhere)
     return mars_session_create(&config, out, err);
+  const char *bytes = getenv("MARS_TEST_DEVICE_BYTES");
+  config.devices = everywhere;
+  if (!strncmp(everywhere, "cuda:", 5)) {
+    config.device_budget_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
+    return mars_session_create(&config, out, err);
+  }
   // every session of a suite on devices: tiny ones, so that chunks come and go
-  static const bool set = [] {
-    const char *bytes = getenv("MARS_TEST_DEVICE_BYTES");
+  static const bool set = [bytes] {
     fake_plan plan = {};
     plan.count = 4;
     plan.memory_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
@@ -87,7 +92,6 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
     return true;
   }();
   (void)set;
-  config.devices = everywhere;
   return fake_session_create(&config, out, err);
 }
 

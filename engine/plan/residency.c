@@ -88,8 +88,9 @@ void mx_track_all(mx_scheduler *z, int32_t c) {
     if (mx_where(z, c) >> a & 1) mx_track(z, a, c);
 }
 
-/* The farthest evictable chunk of a heap, -1. Pinned ones are set aside and put back. */
-static int32_t heap_top(mx_scheduler *z, int a, mx_heap *h, bool want_clean, int32_t position) {
+/* The farthest evictable chunk of a heap, -1. Pinned ones are set aside and put back: what the task at `position` needs, and,
+   while loading ahead, what has just been loaded. */
+static int32_t heap_top(mx_scheduler *z, int a, mx_heap *h, bool want_clean, int32_t position, bool ahead) {
   mx_arena *r = &z->arena[a];
   mx_heap_entry aside[64];
   int n = 0;
@@ -98,7 +99,7 @@ static int32_t heap_top(mx_scheduler *z, int a, mx_heap *h, bool want_clean, int
     mx_heap_entry e = h->at[0];
     const mx_copy *s = &r->s[e.chunk];
     bool valid = (s->flags & MX_RESIDENT) && is_clean(z, a, e.chunk) == want_clean && mx_next_use(z, a, e.chunk) == e.next_use;
-    if (valid && s->pin != position) {
+    if (valid && s->pin != position && !(ahead && s->pin == MX_PIN_AHEAD(position))) {
       found = e.chunk;
       break;
     }
@@ -146,7 +147,8 @@ static void go_back(mx_scheduler *z, int a, int32_t place) {
 bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
   mx_arena *r = &z->arena[a];
   if (!r->evicting) start_evicting(z, a);
-  int32_t clean = heap_top(z, a, &r->clean, true, position), dirty = heap_top(z, a, &r->dirty, false, position), c = clean;
+  const bool ahead = beyond > position;
+  int32_t clean = heap_top(z, a, &r->clean, true, position, ahead), dirty = heap_top(z, a, &r->dirty, false, position, ahead), c = clean;
   if (a == 0 && dirty >= 0 && !mx_recomputable(z, a, dirty) && !mx_can_spill(z, dirty)) {
     z->no_spill_room = true;
     dirty = -1;
@@ -161,7 +163,7 @@ bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
   if (!is_clean(z, a, c)) {
     if (mx_recomputable(z, a, c)) z->arena[0].s[c].flags |= MX_DROPPED;
     else if (!save(z, a, c, position, beyond)) {
-      c = heap_top(z, a, &r->clean, true, position); /* what was clean may not be any more */
+      c = heap_top(z, a, &r->clean, true, position, ahead); /* what was clean may not be any more */
       if (c < 0 || mx_next_use(z, a, c) <= beyond || z->nomem) return false;
     }
   }
@@ -173,7 +175,7 @@ bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
 bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load) {
   mx_arena *r = &z->arena[a];
   while (mx_space_used(r->space) + bytes + r->promised > mx_space_large(r->space)) {
-    if (!for_load && (!r->evicting || heap_top(z, a, &r->clean, true, position) < 0)) return false;
+    if (!for_load && (!r->evicting || heap_top(z, a, &r->clean, true, position, true) < 0)) return false;
     if (!mx_evict(z, a, position, beyond)) return false;
   }
   return true;
@@ -230,7 +232,7 @@ void mx_leave_ahead(mx_scheduler *z, int a, int32_t position) {
   if (free >= mark || r->to_come <= free || (a == 0 && !z->plan->machine->spill)) return;
   if (!r->evicting) start_evicting(z, a);
   while (!z->nomem && free + r->clean_ahead < mark && r->to_come > free + r->clean_ahead) {
-    int32_t c = heap_top(z, a, &r->dirty, false, position);
+    int32_t c = heap_top(z, a, &r->dirty, false, position, true);
     if (c < 0 || mx_next_use(z, a, c) <= position + FAR || mx_recomputable(z, a, c)) return;
     if (a == 0 && !mx_can_spill(z, c)) return;
     if (mx_chunk_flags(z, c) & MX_TAKEN && mx_next_use(z, a, c) <= position + 4 * MX_LOOKAHEAD) return; /* it would soon be another */

@@ -135,7 +135,7 @@ static bool bring_ahead(mx_scheduler *z, int a, int32_t c, int32_t position, int
   const int64_t room = mx_room_of(z, a, c);
   if (r->promised > 0 && !mx_spare(z, a, room, position, r->ahead, true)) return false;
   if (r->loaded_ahead + room > cap || !mx_bring(z, a, c, position, r->ahead)) return false;
-  r->s[c].pin = position; /* not at once out again */
+  r->s[c].pin = MX_PIN_AHEAD(position); /* not at once out again for another load */
   r->s[c].flags |= MX_EARLY;
   r->loaded_ahead += room;
   return true;

@@ -16,6 +16,8 @@
 #define MX_NEVER INT32_MAX     /* next use of a kept chunk */
 #define MX_LATER (MX_NEVER - 1) /* of a copy that others than its arena's tasks may need */
 
+#define MX_PIN_AHEAD(position) (-2 - (position)) /* pin of what was loaded ahead at that position */
+
 enum { MX_LOOKAHEAD = 256 /* tasks that loads and copies may run ahead */ };
 
 /* Of a copy: RESIDENT, AHEAD (spilled or copied down ahead), EARLY (loaded ahead). Of the chunk itself, in arena 0's state: CLEAN
@@ -26,7 +28,7 @@ typedef struct mx_copy {
   int64_t offset;
   mx_fence fence;  /* last steps that touched the memory */
   int32_t use;     /* place in `uses` of the next use by this device */
-  int32_t pin;     /* task position that needs it in place */
+  int32_t pin;     /* task position that needs it in place, or MX_PIN_AHEAD of the one at which it was loaded */
   uint16_t flags;
   uint16_t where;  /* of arena 0's state: bit per arena that has the chunk */
 } mx_copy;
