@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <map>
-#include <regex>
+#include <cstdio>
 #include <set>
 #include <string>
 #include <vector>
@@ -54,17 +54,19 @@ public:
     std::string log = raw;
     free(raw);
     ASSERT_TRUE(ok) << "sm_" << arch << ": " << log.substr(0, 4000);
-    static const std::regex line("Function properties for k([0-9]+)\\s+(?:ptxas[ .]+)?([0-9]+) bytes stack frame, "
-                                 "([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads");
+    const std::string head = "Function properties for k";
     std::set<size_t> seen;
-    for (auto i = std::sregex_iterator(log.begin(), log.end(), line); i != std::sregex_iterator(); ++i) {
-      size_t k = std::stoul((*i)[1]);
+    for (size_t at = log.find(head); at != std::string::npos; at = log.find(head, at + 1)) {
+      size_t k = 0, end = log.find(" bytes stack frame", at), stack = 0, stores = 0, loads = 0;
+      ASSERT_EQ(sscanf(log.c_str() + at + head.size(), "%zu", &k), 1);
+      ASSERT_NE(end, std::string::npos);
+      const size_t number = log.find_last_not_of("0123456789", end - 1) + 1;
+      ASSERT_EQ(sscanf(log.c_str() + number, "%zu bytes stack frame, %zu bytes spill stores, %zu bytes spill loads", &stack, &stores, &loads), 3);
       ASSERT_LT(k, names_.size());
       seen.insert(k);
-      EXPECT_EQ((*i)[3], "0") << names_[k] << " sm_" << arch << " spills";
-      EXPECT_EQ((*i)[4], "0") << names_[k] << " sm_" << arch << " spills";
-      bool stack = (*i)[2] != "0" && allowed.count(names_[k].substr(0, names_[k].find(' '))) == 0;
-      EXPECT_FALSE(stack) << names_[k] << " sm_" << arch << ": " << (*i)[2] << " bytes of stack";
+      EXPECT_EQ(stores, 0u) << names_[k] << " sm_" << arch << " spills";
+      EXPECT_EQ(loads, 0u) << names_[k] << " sm_" << arch << " spills";
+      EXPECT_TRUE(stack == 0 || allowed.count(names_[k].substr(0, names_[k].find(' ')))) << names_[k] << " sm_" << arch << ": " << stack << " bytes of stack";
     }
     EXPECT_EQ(seen.size(), names_.size()) << "the report leaves kernels out:\n" << log.substr(0, 1500);
   }
