@@ -3,7 +3,7 @@
 
 namespace sg {
 namespace {
-thread_local std::vector<CUcontext> context_stack;
+thread_local ContextStack context_stack;
 thread_local bool in_host_function, sticky_fault;
 
 /* The error that the fault plan gives a call of this kind. */
@@ -52,7 +52,7 @@ State &state() {
   return *s;
 }
 
-std::vector<CUcontext> &current_stack() { return context_stack; }
+ContextStack &current_stack() { return context_stack; }
 CUcontext current_context() { return context_stack.empty() ? nullptr : context_stack.back(); }
 bool inside_host_function() { return in_host_function; }
 void set_inside_host_function(bool inside) { in_host_function = inside; }
