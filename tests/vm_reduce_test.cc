@@ -50,6 +50,9 @@ TEST_P(EveryRow, EveryDtypeAndMode) {
   for (mars_dtype dt : kTypes) {
     if (!exists(name, dt)) continue;
     for (const Job &job : jobs) {
+#ifdef VM_CUDA // a compilation each: every dtype and every job, but not every pair
+      if ((&job - jobs + dt) % 3 != 0) continue;
+#endif
       Rng rng(17);
       for (bool special : {false, true}) {
         if (special && !is_float(dt)) continue;
