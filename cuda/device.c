@@ -180,37 +180,30 @@ static CUresult count_devices(const mx_cuda_api *cu, int *n) {
   return r != CUDA_SUCCESS ? r : cu->cuDeviceGetCount(n);
 }
 
-int mx_cuda_device_count(const char **why) {
+static int kind_count(void *ctx) {
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
-  const char *text = NULL;
   int n = 0;
-  CUresult r;
 
-  if (!mx_cuda_has(cu, MX_LIB_DRIVER)) {
-    if (why != NULL) *why = cu->lib[MX_LIB_DRIVER].missing;
-    return 0;
-  }
-  r = count_devices(cu, &n);
-  if (r != CUDA_SUCCESS) n = 0;
-  if (r != CUDA_SUCCESS && cu->cuGetErrorString(r, &text) != CUDA_SUCCESS) text = NULL;
-  if (why != NULL) *why = n > 0 ? NULL : text != NULL ? text : "the driver finds no device";
-  return n;
+  (void)ctx;
+  return mx_cuda_has(cu, MX_LIB_DRIVER) && count_devices(cu, &n) == CUDA_SUCCESS ? n : 0;
 }
 
-mars_status mx_cuda_device_memory(int ordinal, size_t *bytes, mars_error *err) {
+static mars_status kind_describe(void *ctx, int index, mx_device_info *out, mars_error *err) {
   mars_status st = MARS_OK;
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
   char name[24];
+  size_t bytes = 0;
   CUdevice device;
   CUresult r;
 
-  *bytes = 0;
+  (void)ctx;
+  *out = (mx_device_info){.host = false};
   MX_TRY(mx_cuda_need(cu, MX_LIB_DRIVER, "mars_session_create: a CUDA device", err));
-  snprintf(name, sizeof name, "cuda:%d", ordinal);
-  r = cu->cuDeviceGet(&device, ordinal);
-  if (r == CUDA_SUCCESS) r = cu->cuDeviceTotalMem(bytes, device);
+  snprintf(name, sizeof name, "cuda:%d", index);
+  r = cu->cuDeviceGet(&device, index);
+  if (r == CUDA_SUCCESS) r = cu->cuDeviceTotalMem(&bytes, device);
   if (r != CUDA_SUCCESS) MX_TRY(mx_cuda_fail(cu, r, name, "its memory", err));
-  *bytes -= reserve_of(*bytes);
+  out->memory_bytes = bytes - reserve_of(bytes);
 
 done:
   return st;
@@ -265,13 +258,13 @@ done:
   return st;
 }
 
-static mars_status set_up(mx_cuda *dev, const mx_cuda_config *config, mars_error *err) {
+static mars_status set_up(mx_cuda *dev, size_t budget_bytes, mars_error *err) {
   mars_status st = MARS_OK;
   const mx_cuda_api *cu = dev->cu;
 
   if (pthread_mutex_init(&dev->lock, NULL) != 0) MX_TRY(mx_fail(err, MARS_E_MEMORY, "mars_session_create: %s: no lock", dev->name));
   dev->has_lock = true;
-  MX_TRY(make_slab(dev, config->memory_bytes, err));
+  MX_TRY(make_slab(dev, budget_bytes, err));
   MX_TRY(mx_cuda_check(dev, cu->cuStreamCreate(&dev->compute, CU_STREAM_NON_BLOCKING), "its stream", err));
   MX_TRY(mx_cuda_check(dev, cu->cuEventCreate(&dev->done, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC), "its event", err));
   for (int i = 0; i < MX_LANES; i++) MX_TRY(mx_lane_init(&dev->lane[i], dev, err));
@@ -280,32 +273,33 @@ done:
   return st;
 }
 
-mars_status mx_cuda_device_create(const mx_cuda_config *config, mx_device **out, mars_error *err) {
+static mars_status kind_create(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err) {
   mars_status st = MARS_OK;
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
   mx_cuda *dev = NULL;
   bool entered = false;
   int n = 0;
 
+  (void)ctx;
   *out = NULL;
   MX_TRY(mx_cuda_need(cu, MX_LIB_DRIVER, "mars_session_create: a CUDA device", err));
-  dev = mx_alloc(config->mem, sizeof *dev);
-  if (dev == NULL) MX_TRY(mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for cuda:%d", config->ordinal));
+  dev = mx_alloc(request->mem, sizeof *dev);
+  if (dev == NULL) MX_TRY(mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for cuda:%d", request->index));
   dev->base.ops = &cuda_ops;
-  dev->mem = config->mem;
+  dev->mem = request->mem;
   dev->cu = cu;
-  dev->ordinal = config->ordinal;
-  snprintf(dev->name, sizeof dev->name, "cuda:%d", config->ordinal);
+  dev->ordinal = request->index;
+  snprintf(dev->name, sizeof dev->name, "cuda:%d", request->index);
   MX_TRY(mx_cuda_check(dev, count_devices(cu, &n), "starting CUDA", err));
-  if (config->ordinal < 0 || config->ordinal >= n)
+  if (request->index < 0 || request->index >= n)
     MX_TRY(mx_fail(err, MARS_E_ARG, "mars_session_create: there is no %s; the driver has %d device%s", dev->name, n, n == 1 ? "" : "s"));
-  MX_TRY(mx_cuda_check(dev, cu->cuDeviceGet(&dev->device, config->ordinal), "opening it", err));
+  MX_TRY(mx_cuda_check(dev, cu->cuDeviceGet(&dev->device, request->index), "opening it", err));
   MX_TRY(describe(dev, err));
   MX_TRY(mx_cuda_check(dev, cu->cuDevicePrimaryCtxRetain(&dev->ctx, dev->device), "its primary context", err));
   dev->retained = true;
   MX_TRY(mx_cuda_enter(dev, err));
   entered = true;
-  MX_TRY(set_up(dev, config, err));
+  MX_TRY(set_up(dev, request->budget_bytes, err));
   *out = &dev->base;
 
 done:
@@ -313,3 +307,5 @@ done:
   if (st != MARS_OK && dev != NULL) cuda_destroy(&dev->base);
   return st;
 }
+
+const mx_device_kind mx_cuda_kind = {.name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create};

@@ -57,7 +57,7 @@ mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const 
 void mx_session_lose(mars_session *s, int device);
 /* Number of the session's device of this name, -1 after filling err. */
 int mx_session_device(const mars_session *s, const char *fn, const char *name, mars_error *err);
-/* cuda/kind.c; without CUDA's headers or a driver it has no devices. */
+/* cuda/device.c; cuda/stub.c where CUDA's headers were missing at build time: it has no devices then. */
 extern const mx_device_kind mx_cuda_kind;
 
 /* Log through the session's callback, if any. */
@@ -82,18 +82,6 @@ typedef struct mx_host_info {
 mars_status mx_host_device_create(const mx_host_config *config, mx_device **out, mars_error *err);
 void mx_host_device_info(mx_device *dev, mx_host_info *out);
 const char *mx_host_blas(void); /* opens the libraries */
-
-/* cuda/device.c, and cuda/stub.c where CUDA's headers were missing at build time. */
-typedef struct mx_cuda_config {
-  mx_mem *mem;
-  int ordinal;         /* "cuda:0" is 0 */
-  size_t memory_bytes; /* of the arena; 0: what is free less a reserve */
-} mx_cuda_config;
-/* Devices that there are; 0 and *why (may be NULL) if there is none, or no driver. */
-int mx_cuda_device_count(const char **why);
-/* The most that an arena may have on a device that nobody uses. */
-mars_status mx_cuda_device_memory(int ordinal, size_t *bytes, mars_error *err);
-mars_status mx_cuda_device_create(const mx_cuda_config *config, mx_device **out, mars_error *err);
 
 /* Bytes that this process may use: the least of physical memory and its memory cgroups' limits. */
 size_t mx_host_memory_limit(void);

@@ -22,9 +22,8 @@ typedef struct mx_reducer {
   /* Lane i takes src[i]. k: elements that each lane holds already; k = 0 sets it, whatever was there.
      index: what ARG kernels remember of this element. */
   void (*cols)(int64_t n, const void *src, char *const *part, int64_t k, int64_t index);
-  /* Four calls of cols in one, for the rows src[0] to src[3]; first: k is 0; next: the rows that follow, which are asked
-     for and not read. NULL: there is none. */
-  void (*cols4)(int64_t n, const char *const *src, const char *const *next, char *const *part, bool first);
+  /* Four calls of cols in one, for the rows src[0] to src[3]; first: k is 0. NULL: there is none. */
+  void (*cols4)(int64_t n, const char *const *src, char *const *part, bool first);
   /* 1 to MX_LEAF_ROWS rows of `lanes` elements at once: lane i becomes src[i], src[lanes + i], ... in order, all parts
      filled. index: of the first row. */
   void (*leaf)(int64_t rows, int64_t lanes, const void *src, char *const *part, int64_t index);

@@ -113,16 +113,15 @@ int64_t *mx_reduce_counter(mx_run *run, int slot) {
 
 /* Four rows of a strip at once, from point p on, if they stand in memory as they are. */
 static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
-  const char *src[4], *next[4];
+  const char *src[4];
   char *part[3];
 
   if (run->in[0].copy) return false;
   for (int r = 0; r < 4; r++)
     if ((src[r] = mx_window_run(&run->in[0], p + r * run->prep->shape.ki, width)) == NULL) return false;
-  for (int r = 0; r < 4; r++) next[r] = src[r] + (src[1] - src[0]) * 4;
   for (int i = 0; i < run->n_slots; i++) {
     mx_parts_of(run->parts, i, run->cur, 0, part);
-    mx_reducer_of(run, i)->cols4(width, src, next, part, run->k == 0);
+    mx_reducer_of(run, i)->cols4(width, src, part, run->k == 0);
   }
   return true;
 }
@@ -152,65 +151,61 @@ void mx_reduce_feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, i
   }
 }
 
-/* A whole leaf at once. */
-static void feed_leaf(mx_run *run, int i, int es, const char *src) {
-  const mx_reducer *red = mx_reducer_of(run, i);
-  char *part[3];
+/* A block, or as many as stand side by side, of all slots. */
+static void feed_slots(mx_run *run, int es, const char *src, int64_t n) {
+  for (int i = 0; i < run->n_slots; i++) feed_stream(run, mx_reducer_of(run, i), i, es, src, n);
+}
 
-  if (red->leaf == NULL || mx_is_flat(run, i)) {
-    feed_stream(run, red, i, es, src, MX_LEAF_ROWS * run->lanes);
-    return;
+static void feed_four_leaves(mx_run *run, const char *src) {
+  for (int i = 0; i < run->n_slots; i++) {
+    char *part[3];
+
+    mx_parts_of(run->parts, i, run->cur, 0, part);
+    mx_reducer_of(run, i)->leaf4(src, part, run->row);
   }
-  mx_parts_of(run->parts, i, run->cur, 0, part);
-  red->leaf(MX_LEAF_ROWS, run->lanes, src, part, run->row);
 }
 
 /* Leaves (or, where no slot has a tree, elements) from point p on that stand in memory as they are, at most n points: taken
    where they stand, many at a time, so that memory is not idle between them. Returns the points taken. */
 static int64_t feed_in_place(mx_run *run, int64_t p, int64_t base, int64_t n) {
-  enum { AT_ONCE = 64 << 10 };
-  const mx_rshape *g = &run->prep->shape;
-  const int64_t leaf = MX_LEAF_ROWS * run->lanes;
   const mx_window *in = &run->in[0];
+  const int64_t leaf = MX_LEAF_ROWS * run->lanes;
   const char *src;
-  int64_t len, offset, done = 0;
+  int64_t len, offset;
 
   if (!run->kernel->plain || in->copy || in->stride[0] != in->es) return 0;
-  if (!run->all_flat && (run->k != 0 || run->pos != 0 || !mx_leaf_blocks(g))) return 0;
   offset = mx_window_offset(in, base + p, &len);
-  n = min64(min64(n, len), AT_ONCE);
-  if (!run->all_flat) n -= n % leaf;
   src = in->base + offset;
+  n = min64(n, len);
   run->point = p;
   if (run->all_flat) {
-    if (n > 0)
-      for (int i = 0; i < run->n_slots; i++) feed_stream(run, mx_reducer_of(run, i), i, in->es, src, n);
+    if (n > 0) feed_slots(run, in->es, src, n);
     return n;
   }
-  for (; run->leaf4 && run->leaves % 4 == 0 && done + 4 * leaf <= n; done += 4 * leaf, src += 4 * leaf * in->es) {
-    for (int i = 0; i < run->n_slots; i++) {
-      char *part[3];
+  if (run->k != 0 || run->pos != 0 || !mx_leaf_blocks(&run->prep->shape)) return 0;
+  n -= n % leaf;
+  for (int64_t done = 0; done < n;) {
+    const bool four = run->leaf4 && run->leaves % 4 == 0 && done + 4 * leaf <= n;
+    const int64_t leaves = four ? 4 : 1;
 
-      mx_parts_of(run->parts, i, run->cur, 0, part);
-      mx_reducer_of(run, i)->leaf4(src, part, run->row);
+    if (four) {
+      feed_four_leaves(run, src);
+    } else {
+      feed_slots(run, in->es, src, leaf);
+      run->k = MX_LEAF_ROWS;
+      mx_reduce_close_leaf(run);
     }
-    run->point += 4 * leaf;
-    run->row += 4 * MX_LEAF_ROWS;
-    mx_reduce_push_leaves(run, 2);
-  }
-  for (; done < n; done += leaf, src += leaf * in->es) {
-    for (int i = 0; i < run->n_slots; i++) feed_leaf(run, i, in->es, src);
-    run->point += leaf;
-    run->row += MX_LEAF_ROWS;
-    run->k = MX_LEAF_ROWS;
-    mx_reduce_close_leaf(run);
-    mx_reduce_push_leaves(run, 0);
+    mx_reduce_push_leaves(run, four ? 2 : 0);
+    run->point += leaves * leaf;
+    run->row += leaves * MX_LEAF_ROWS;
+    src += leaves * leaf * in->es;
+    done += leaves * leaf;
   }
   return n;
 }
 
-/* Blocks may cross rows, but not leaves. Where a leaf is a block, it is
-   taken whole, even if loads must then be gathered at the end of their own rows. */
+/* Blocks may cross rows, but not leaves. Where a leaf is a block, it is taken whole, even if loads must then be gathered at
+   the end of their own rows. */
 void mx_reduce_feed_whole(mx_run *run, int64_t base, int64_t row, int64_t end_row) {
   const mx_rshape *g = &run->prep->shape;
   int64_t p = row * run->lanes, end = min64(end_row * run->lanes, g->r * g->ki);

@@ -118,7 +118,7 @@ char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_erro
   return atomic_load(&mem.live) == 0 ? out : NULL;
 }
 
-int cuda_device_count(void) { return mx_cuda_device_count(NULL); }
+int cuda_device_count(void) { return mx_cuda_kind.count(mx_cuda_kind.ctx); }
 
 /* ---- libraries ---- */
 

@@ -30,40 +30,10 @@ std::string case_name(const testing::TestParamInfo<Case> &info) {
   return std::string(loops_row_of(info.param.op).name) + "_" + mars_dtype_name(info.param.dt);
 }
 
-class Loop : public testing::TestWithParam<Case> {
+// The tests named Special look at what judged() leaves out.
+class Loop : public testing::TestWithParam<Case>, protected Row {
 protected:
-  void SetUp() override {
-    row_ = loops_row_of(GetParam().op);
-    half_ = oracle::is_half(GetParam().dt);
-    stored_ = half_ ? MARS_F32 : GetParam().dt; // halves live in f32 registers
-    result_ = half_ ? MARS_F32 : loops_result_dtype(GetParam().op, GetParam().dt);
-    fill();
-  }
-
-  mars_dtype operand(int k) const { return k == 0 && std::string(row_.name) == "where" ? MARS_BOOL : stored_; }
-
-  // Every special value with every other, then random ones.
-  void fill() {
-    Numbers numbers((uint64_t)GetParam().op * 31 + GetParam().dt);
-    std::vector<Num> special = numbers.special(GetParam().dt);
-    size_t s = special.size(), pairs = row_.arity == 1 ? s : s * s;
-    n_ = (int64_t)pairs + 3001;
-    for (int k = 0; k < row_.arity; k++) {
-      mars_dtype dt = operand(k);
-      size_t size = mars_dtype_bytes(dt);
-      in_[k].resize((size_t)n_ * size);
-      for (int64_t i = 0; i < n_; i++) {
-        Num v = (size_t)i < pairs ? special[k == 0 ? i % s : k == 1 ? i / s : (i * 7 + i / s) % s] : numbers.draw(GetParam().dt);
-        if (k == 1 && std::string(row_.name) == "ldexp") v.re = std::nearbyint(v.re * 4); // exponents
-        if (dt == MARS_BOOL && GetParam().dt != MARS_BOOL) v = oracle::cast(v, GetParam().dt, MARS_BOOL);
-        oracle::store(dt, v, &in_[k][(size_t)i * size]);
-      }
-    }
-  }
-
-  Num argument(int k, int64_t i) const {
-    return oracle::load(operand(k), &in_[k][(size_t)i * mars_dtype_bytes(operand(k))]);
-  }
+  void SetUp() override { set_row(GetParam().op, GetParam().dt, 3001); }
   const void *at(int k, int64_t i) const {
     return k < row_.arity ? &in_[k][(size_t)i * mars_dtype_bytes(operand(k))] : nullptr;
   }
@@ -72,24 +42,6 @@ protected:
     loops_op(isa, GetParam().op, GetParam().dt)(n_, out.data(), at(0, 0), at(1, 0), at(2, 0));
     return out;
   }
-  // Complex operands that NumPy's formulas and the oracle's treat apart; the tests named Special look at these.
-  bool judged(const Num *args) const {
-    std::string name = row_.name;
-    if (oracle::kind_of(GetParam().dt) != 'c') return true;
-    auto nan = [](const Num &z) { return std::isnan(z.re) || std::isnan(z.im); };
-    if (name == "fmax" || name == "fmin") return !(nan(args[0]) && nan(args[1]));
-    if (row_.ulp == 0) return true;
-    for (int k = 0; k < row_.arity; k++)
-      if (!std::isfinite(args[k].re) || !std::isfinite(args[k].im)) return false;
-    if (name == "divide") return args[1].re != 0 || args[1].im != 0;
-    return name != "power" || args[0].re != 0 || args[0].im != 0;
-  }
-
-  loops_row row_;
-  bool half_;
-  mars_dtype stored_, result_;
-  int64_t n_;
-  Bytes in_[3];
 };
 
 TEST_P(Loop, MatchesOracle) {

@@ -153,5 +153,55 @@ private:
   std::mt19937_64 random_;
 };
 
+// A row of the op table over a dtype, and data for it.
+class Row {
+protected:
+  // Every special value with every other, then `more` random ones.
+  void set_row(int op, mars_dtype dt, int64_t more) {
+    dt_ = dt;
+    row_ = loops_row_of(op);
+    half_ = oracle::is_half(dt);
+    stored_ = half_ ? MARS_F32 : dt; // halves live in f32 registers
+    result_ = half_ ? MARS_F32 : loops_result_dtype(op, dt);
+    Numbers numbers((uint64_t)op * 31 + dt);
+    std::vector<oracle::Num> special = numbers.special(dt);
+    size_t s = special.size(), pairs = row_.arity == 1 ? s : s * s;
+    n_ = (int64_t)pairs + more;
+    for (int k = 0; k < row_.arity; k++) {
+      mars_dtype own = operand(k);
+      size_t size = mars_dtype_bytes(own);
+      in_[k].resize((size_t)n_ * size);
+      for (int64_t i = 0; i < n_; i++) {
+        oracle::Num v = (size_t)i < pairs ? special[k == 0 ? i % s : k == 1 ? i / s : (i * 7 + i / s) % s] : numbers.draw(dt);
+        if (k == 1 && std::string(row_.name) == "ldexp") v.re = std::nearbyint(v.re * 4); // exponents
+        if (own == MARS_BOOL && dt != MARS_BOOL) v = oracle::cast(v, dt, MARS_BOOL);
+        oracle::store(own, v, &in_[k][(size_t)i * size]);
+      }
+    }
+  }
+  mars_dtype operand(int k) const { return k == 0 && std::string(row_.name) == "where" ? MARS_BOOL : stored_; }
+  oracle::Num argument(int k, int64_t i) const {
+    return oracle::load(operand(k), &in_[k][(size_t)i * mars_dtype_bytes(operand(k))]);
+  }
+  // Complex operands that NumPy's formulas and the oracle's treat apart are left out.
+  bool judged(const oracle::Num *args) const {
+    std::string name = row_.name;
+    if (oracle::kind_of(dt_) != 'c') return true;
+    auto nan = [](const oracle::Num &z) { return std::isnan(z.re) || std::isnan(z.im); };
+    if (name == "fmax" || name == "fmin") return !(nan(args[0]) && nan(args[1]));
+    if (row_.ulp == 0) return true;
+    for (int k = 0; k < row_.arity; k++)
+      if (!std::isfinite(args[k].re) || !std::isfinite(args[k].im)) return false;
+    if (name == "divide") return args[1].re != 0 || args[1].im != 0;
+    return name != "power" || args[0].re != 0 || args[0].im != 0;
+  }
+
+  mars_dtype dt_, stored_, result_;
+  loops_row row_;
+  bool half_;
+  int64_t n_;
+  Bytes in_[3];
+};
+
 } // namespace loops
 #endif

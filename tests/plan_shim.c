@@ -39,6 +39,18 @@ int64_t shim_plan_tasks(const shim_plan *p) { return p->plan->n_tasks; }
 int64_t shim_plan_steps(const shim_plan *p) { return p->plan->steps.n; }
 int64_t shim_plan_peak(const shim_plan *p) { return (int64_t)p->plan->stats.peak_bytes; }
 int64_t shim_plan_recomputed(const shim_plan *p) { return p->plan->stats.recomputed; }
+int64_t shim_plan_side_by_side(const shim_plan *p) {
+  const mx_plan *plan = p->plan;
+  int64_t most = 0;
+  for (int64_t first = 0, at = 0; at < plan->order.n; at++) {
+    const mx_ptask *t = &plan->tasks.at[plan->order.at[at]];
+    for (int64_t i = first; i < at; i++) /* behind the last task that this one reads from */
+      for (int32_t k = t->first_in; k < t[1].first_in; k++)
+        if (plan->chunks.at[plan->ins.at[k]].producer == plan->order.at[i]) first = i + 1;
+    if (at - first + 1 > most) most = at - first + 1;
+  }
+  return most;
+}
 int64_t shim_plan_spilled(const shim_plan *p) { return (int64_t)p->plan->stats.spill_write_bytes; }
 int shim_op(const char *name) { return (int)mx_op_find(name); }
 

@@ -1,4 +1,4 @@
-// Plans: what fusion makes one kernel of, that budgets hold, that the validator sees every kind of damage, the simulator.
+// Plans: what fusion makes one kernel of, which tasks may run side by side, that budgets hold, that the validator sees every kind of damage, the simulator.
 #include "tests/plan_shim.h"
 
 #include <gtest/gtest.h>
@@ -89,6 +89,27 @@ TEST(Fusion, DeepChainsDoNotOverflowTheStack) {
   for (int i = 0; i < 20000; i++) x = mars_add(x, mars_float(s.s, i % 7));
   Plan p(s, {x}, false);
   ASSERT_EQ(p.st, MARS_OK) << p.err.message;
+}
+
+// A result in caller memory is copied there by a task of its own: pairs that wait for each other, unless many tiles come first.
+TEST(Order, SmallResultsAreMadeInWaves) {
+  Session s(64 << 20, 1000), tiny(1 << 20, 1000);
+  for (Session *at : {&s, &tiny}) {
+    mars_tensor *x = mars_random_uniform(at->s, MARS_F64, MARS_SHAPE(500, 1000), 0, 1);
+    Plan p(*at, {mars_sum(x, MARS_AXES(1))}, false);
+    ASSERT_EQ(p.st, MARS_OK) << p.err.message;
+    ASSERT_GE(shim_plan_tasks(p.p), 1000);
+    EXPECT_GE(shim_plan_side_by_side(p.p), 64);
+  }
+}
+
+// Where what lies between is large it is used at once instead, or a wave would fill the arena.
+TEST(Order, LargeResultsAreUsedAtOnce) {
+  Session s(64 << 20, 50000);
+  mars_tensor *x = mars_cumsum(mars_random_uniform(s.s, MARS_F64, MARS_SHAPE(100, 50000), 0, 1), 1);
+  Plan p(s, {mars_sin(x)}, false);
+  ASSERT_EQ(p.st, MARS_OK) << p.err.message;
+  EXPECT_LT(shim_plan_side_by_side(p.p), 8);
 }
 
 TEST(Schedule, PeakStaysInBudgetAndSpillsOnlyWhenItMust) {

@@ -44,12 +44,12 @@ mars_status vm_open(int threads, bool bind, const char *isa, size_t arena_bytes,
 
 mars_status vm_open_cuda(int ordinal, size_t bytes, vm_dev **out, mars_error *err) {
   vm_dev *dev = calloc(1, sizeof *dev);
-  mx_cuda_config config = {.mem = &dev->mem, .ordinal = ordinal, .memory_bytes = bytes};
+  mx_device_request request = {.mem = &dev->mem, .index = ordinal, .budget_bytes = bytes};
   mars_status st;
 
   *out = NULL;
   mx_mem_init(&dev->mem, NULL);
-  st = mx_cuda_device_create(&config, &dev->device, err);
+  st = mx_cuda_kind.create(mx_cuda_kind.ctx, &request, &dev->device, err);
   if (st != MARS_OK) {
     free(dev);
     return st;

@@ -8,23 +8,6 @@
 
 namespace {
 
-uint64_t f32(float x) {
-  uint32_t w;
-  memcpy(&w, &x, 4);
-  return w;
-}
-uint64_t f64(double x) {
-  uint64_t w;
-  memcpy(&w, &x, 8);
-  return w;
-}
-float as_f32(uint64_t w) {
-  uint32_t u = static_cast<uint32_t>(w);
-  float x;
-  memcpy(&x, &u, 4);
-  return x;
-}
-
 struct IntType {
   const char *name;
   int bits;

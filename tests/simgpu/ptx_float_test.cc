@@ -8,28 +8,6 @@
 
 namespace {
 
-uint64_t f32(float x) {
-  uint32_t w;
-  memcpy(&w, &x, 4);
-  return w;
-}
-uint64_t f64(double x) {
-  uint64_t w;
-  memcpy(&w, &x, 8);
-  return w;
-}
-float as_f32(uint64_t w) {
-  uint32_t u = static_cast<uint32_t>(w);
-  float x;
-  memcpy(&x, &u, 4);
-  return x;
-}
-double as_f64(uint64_t w) {
-  double x;
-  memcpy(&x, &w, 8);
-  return x;
-}
-
 const std::string kF = " mov.b32 %r3, %f3; cvt.u64.u32 %x0, %r3;", kD = " mov.b64 %x0, %d3;",
                   kH = " cvt.u64.u16 %x0, %h3;", kR = " cvt.u64.u32 %x0, %r3;",
                   kP = " selp.b64 %x0, 1, 0, %p0;";

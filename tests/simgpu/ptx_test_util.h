@@ -59,6 +59,28 @@ std::string ptx_kernel(const std::string &body, const std::string &before = "");
  */
 using Words = std::vector<uint64_t>;
 std::vector<Words> ptx_eval(const std::string &text, const std::vector<Words> &inputs, size_t outputs = 1);
+/* Words of numbers, and back. */
+inline uint64_t f32(float x) {
+  uint32_t w;
+  memcpy(&w, &x, 4);
+  return w;
+}
+inline uint64_t f64(double x) {
+  uint64_t w;
+  memcpy(&w, &x, 8);
+  return w;
+}
+inline float as_f32(uint64_t w) {
+  uint32_t u = static_cast<uint32_t>(w);
+  float x;
+  memcpy(&x, &u, 4);
+  return x;
+}
+inline double as_f64(uint64_t w) {
+  double x;
+  memcpy(&x, &w, 8);
+  return x;
+}
 /* A single case. */
 uint64_t ptx_one(const std::string &text, const Words &inputs);
 

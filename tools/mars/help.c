@@ -153,6 +153,8 @@ static const char environment_page[] =
     "\n"
     "  MARS_ISA           kernels to use: baseline, avx2, avx512; default: the best of this CPU\n"
     "  MARS_DEVICES       devices that share the work when --devices is not given, e.g. cuda:0,host\n"
+    "  MARS_CUDA_LIBRARY_PATH  folders, apart by colons, in which CUDA's libraries are looked for first\n"
+    "  MARS_CACHE_DIR     compiled GPU kernels; default: $XDG_CACHE_HOME/mars, else ~/.cache/mars\n"
     "  MARS_IO            input and output: uring, threads; default: io_uring where it can be had\n"
     "  MARS_SPILL_DIR     directory for spilled data when --spill is not given; default: $TMPDIR, else /tmp\n";
 
