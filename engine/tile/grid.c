@@ -137,8 +137,8 @@ static int64_t square_side(const mx_plan *plan) {
 }
 
 /* C-order runs of `elements`: chunk = [1, .., 1, r, all, ..]. */
-static void default_chunk(const mx_plan *plan, const mars_shape *shape, int64_t *chunk) {
-  int64_t left = plan->chunk_elements, inner = 1;
+static void runs_chunk(const mx_plan *plan, int64_t elements, const mars_shape *shape, int64_t *chunk) {
+  int64_t left = elements, inner = 1;
   bool fixed = plan->machine->chunk_elements > 0;
   for (int d = shape->ndim - 1; d >= 0; d--) {
     int64_t n = shape->dims[d] > 0 ? shape->dims[d] : 1;
@@ -150,6 +150,10 @@ static void default_chunk(const mx_plan *plan, const mars_shape *shape, int64_t 
     inner *= n;
     left = chunk[d] < n ? 1 : left / n;
   }
+}
+
+static void default_chunk(const mx_plan *plan, const mars_shape *shape, int64_t *chunk) {
+  runs_chunk(plan, plan->chunk_elements, shape, chunk);
   if (!plan->square || shape->ndim < 2) return;
   int a = shape->ndim - 2, b = shape->ndim - 1;
   int64_t side = square_side(plan);
@@ -180,19 +184,29 @@ static bool whole_identity(const mx_pslot *slot, const mx_pvalue *v, const mars_
   return true;
 }
 
-/* A reduction down the rows of data that need not be loaded: narrow, tall tiles keep the accumulators small. */
-static void tall_tiles(const mx_plan *plan, const mx_pkernel *k, const mars_shape *space, int64_t *chunk) {
-  int last = space->ndim - 1;
-  if (!k->prog.reduce_mask || k->scan || last < 1 || (k->prog.reduce_mask >> last & 1) || plan->machine->chunk_elements > 0) return;
+/* Does the kernel reduce what lies in the program's own memory, and nothing else? Then its tiles take no room. */
+static bool only_reduces(const mx_plan *plan, const mx_pkernel *k) {
+  if (!k->prog.reduce_mask || k->scan || plan->square || plan->machine->chunk_elements > 0 || mx_plan_devices(plan)) return false;
   for (int i = 0; i < k->prog.n_in; i++)
-    if (in_arena(&plan->values.at[k->in[i].value])) return;
-  int64_t reduced = 1;
+    if (in_arena(&plan->values.at[k->in[i].value])) return false;
+  for (int o = 0; o < k->prog.n_out; o++)
+    if (!k->out[o].reduce) return false;
+  return true;
+}
+
+/* Large tiles for those: partial results are few, and threads seldom wait for one another. Down the rows of a matrix, narrow
+   and tall ones keep the accumulators small. */
+static void large_tiles(const mx_plan *plan, const mx_pkernel *k, const mars_shape *space, int64_t *chunk) {
+  enum { TIMES = 16, ROWS = 128, LANES = 16384 };
+  int last = space->ndim - 1;
+  int64_t left = TIMES * plan->chunk_elements, reduced = 1;
+  if (!only_reduces(plan, k)) return;
+  runs_chunk(plan, left, space, chunk);
   for (int d = 0; d < space->ndim; d++)
     if (k->prog.reduce_mask >> d & 1) reduced *= chunk[d];
-  if (reduced >= 64) return;
-  int64_t left = plan->chunk_elements;
+  if (last < 1 || (k->prog.reduce_mask >> last & 1) || reduced >= ROWS) return;
   for (int d = last; d >= 0; d--) {
-    int64_t most = d == last ? 16384 : left;
+    int64_t most = d == last ? LANES : left;
     if (!(k->prog.reduce_mask >> d & 1) && d != last) most = 1;
     int64_t n = space->dims[d];
     chunk[d] = n < most ? n : most > 0 ? most : 1;
@@ -246,7 +260,7 @@ static void kernel_grid(mx_plan *plan, mx_pkernel *k) {
   if (follow) memcpy(chunk, follow->chunk, sizeof chunk);
   else {
     default_chunk(plan, &space, chunk);
-    tall_tiles(plan, k, &space, chunk);
+    large_tiles(plan, k, &space, chunk);
   }
   if (plan->square) short_hops(plan, k, chunk);
   mx_grid_init(&k->grid, &space, chunk);
