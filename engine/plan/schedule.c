@@ -11,7 +11,7 @@
 
 enum {
   EARLY_BYTES = 160 << 20,        /* that loads may run ahead: deep enough for any drive, and fresh memory is slow */
-  EARLY_BESIDE_WRITES = 80 << 20, /* where results go to a file: more reads in the drive's queue hold up the writes */
+  EARLY_BESIDE_WRITES = 32 << 20, /* where results go to a file: more reads in the queue hold up the writes, and memory is cold */
 };
 
 /* ---- tasks ---- */
