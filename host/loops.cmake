@@ -4,9 +4,15 @@ set(MARS_LOOPS_KERNELS
     ${CMAKE_CURRENT_LIST_DIR}/loops_int.c ${CMAKE_CURRENT_LIST_DIR}/loops_float.c
     ${CMAKE_CURRENT_LIST_DIR}/loops_cast.c ${CMAKE_CURRENT_LIST_DIR}/random.c)
 set(MARS_LOOPS_SOURCES ${CMAKE_CURRENT_LIST_DIR}/loops.c)
-set(MARS_LOOPS_OPTIONS -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off -fno-strict-aliasing)
+set(MARS_LOOPS_OPTIONS $<IF:$<BOOL:${MARS_SANITIZE}>,-O1,-O3> -fno-math-errno -fno-trapping-math -ffp-contract=off -fno-strict-aliasing)
 if(CMAKE_C_COMPILER_ID MATCHES "Clang") # a loop that cannot be vectorised is no fault; SLEEF's results are const
   list(APPEND MARS_LOOPS_OPTIONS -Wno-pass-failed -Wno-incompatible-function-pointer-types)
+endif()
+
+# What is undefined in a source is so for every instruction set: the baseline's copy is enough. Addresses are checked in all.
+set(MARS_ISA_AGAIN)
+if(MARS_SANITIZE STREQUAL "address")
+  set(MARS_ISA_AGAIN -fno-sanitize=undefined)
 endif()
 
 function(mars_loops_isa isa)
@@ -20,6 +26,6 @@ endfunction()
 
 mars_loops_isa(baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  mars_loops_isa(avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt)
-  mars_loops_isa(avx512 -march=skylake-avx512 -mprefer-vector-width=512)
+  mars_loops_isa(avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt ${MARS_ISA_AGAIN})
+  mars_loops_isa(avx512 -march=skylake-avx512 -mprefer-vector-width=512 ${MARS_ISA_AGAIN})
 endif()

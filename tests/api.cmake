@@ -4,7 +4,7 @@ add_library(test_oracle STATIC ${here}/oracle.cc ${here}/oracle_ops.cc ${here}/o
             ${here}/oracle_reduce.cc ${here}/oracle_misc.cc)
 add_dependencies(test_oracle mars_ops_header)
 # its float and double arithmetic is its definition: no contraction to fused multiply-add
-target_compile_options(test_oracle PRIVATE -ffp-contract=off)
+target_compile_options(test_oracle PRIVATE -ffp-contract=off -O2)
 
 # Tests of the whole library through the public API.
 add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c ${here}/fake_device.c)
