@@ -13,6 +13,10 @@ void clock_join(Clock &into, const Clock &from) {
 
 namespace {
 
+void wait_until_complete(const Ticket &t, Lock &lock) {
+  if (!t.complete()) t.lane->progress.wait(lock, [&] { return t.complete(); });
+}
+
 /* Most work starts at once, some late, a little very late: orders that nothing enforces come out differently. */
 std::chrono::microseconds delay() {
   State &s = state();
@@ -67,14 +71,10 @@ void work(std::shared_ptr<Lane> lane) {
   Lock lock(s.mutex);
 
   for (;;) {
-    s.changed.wait(lock, [&] { return lane->closed || !lane->queue.empty(); });
+    lane->more.wait(lock, [&] { return lane->closed || !lane->queue.empty(); });
     if (lane->queue.empty()) break;
     Op *op = lane->queue.front().get();
-    s.changed.wait(lock, [&] {
-      for (const Ticket &t : op->after)
-        if (!t.complete()) return false;
-      return true;
-    });
+    for (const Ticket &t : op->after) wait_until_complete(t, lock);
     auto late = delay();
     if (late.count() > 0) {
       lock.unlock();
@@ -85,7 +85,8 @@ void work(std::shared_ptr<Lane> lane) {
     std::unique_ptr<Op> over = std::move(lane->queue.front());
     lane->queue.pop_front();
     lane->done++;
-    s.changed.notify_all();
+    lane->progress.notify_all();
+    s.changed.notify_all(); /* pending releases, contexts that failed */
     lock.unlock(); /* what the work holds may take the lock when it goes */
     over.reset();
     lock.lock();
@@ -117,7 +118,7 @@ std::shared_ptr<Lane> lane_open(CUcontext ctx, int device) {
 
 void lane_close(const std::shared_ptr<Lane> &lane) {
   lane->closed = true;
-  state().changed.notify_all();
+  lane->more.notify_one();
 }
 
 Ticket lane_issue(const std::shared_ptr<Lane> &lane, std::unique_ptr<Op> op) {
@@ -133,7 +134,7 @@ Ticket lane_issue(const std::shared_ptr<Lane> &lane, std::unique_ptr<Op> op) {
   Ticket ticket{lane, op->number, op->clock};
   lane->queue.push_back(std::move(op));
   lane->issued++;
-  s.changed.notify_all();
+  lane->more.notify_one();
   return ticket;
 }
 
@@ -142,7 +143,7 @@ Ticket lane_last(const std::shared_ptr<Lane> &lane) { return {lane, lane->issued
 void host_learns(const Clock &clock) { clock_join(state().sched.host, clock); }
 
 void ticket_wait(const Ticket &t, Lock &lock) {
-  state().changed.wait(lock, [&] { return t.complete(); });
+  wait_until_complete(t, lock);
   host_learns(t.clock);
 }
 

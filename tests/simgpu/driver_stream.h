@@ -38,6 +38,8 @@ struct Lane {
   Clock clock; /* of the last piece issued */
   std::deque<std::unique_ptr<Op>> queue;
   bool closed = false, gone = false; /* no more work comes; its thread has ended */
+  /* A hundred streams and more may be open, most of them idle: each is woken for what is its own only. */
+  std::condition_variable more, progress; /* work has come, or none will; `done` has gone up */
 };
 
 /* One point of a lane's work. */
