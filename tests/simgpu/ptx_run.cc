@@ -81,6 +81,33 @@ void fill(Warp &w, int which, uint32_t value) {
   std::fill(p, p + kLanes, value);
 }
 
+/* What the last launch of this thread leaves to the next one: most launches of a test are so small that fresh pages for the
+   registers would cost more than the kernel. */
+struct Spare {
+  std::vector<std::vector<Block64>> registers;
+  std::unique_ptr<SharedShadow> shadow;
+};
+thread_local Spare spare;
+
+/* Zeros: what undefined registers hold is then the same in every run. */
+std::vector<Block64> take_registers(size_t blocks) {
+  std::vector<Block64> r;
+  if (!spare.registers.empty()) {
+    r = std::move(spare.registers.back());
+    spare.registers.pop_back();
+  }
+  r.assign(blocks, Block64{});
+  return r;
+}
+
+void give_back(Cta &cta) {
+  for (size_t i = cta.warps.size(); i-- > 0;) {
+    spare.registers.push_back(std::move(cta.warps[i].buffers[0]));
+    if (spare.registers.size() == 32) break; // a block has no more warps
+  }
+  if (cta.shadow) spare.shadow = std::move(cta.shadow);
+}
+
 /* What is the same for every block. */
 void init_warp(Warp &w, Cta &cta, int index) {
   Launch &launch = *cta.launch;
@@ -117,7 +144,7 @@ void init_warp(Warp &w, Cta &cta, int index) {
   fill(w, TOTAL_SHARED, static_cast<uint32_t>(launch.shared_bytes));
   fill(w, AGGREGATE_SHARED, static_cast<uint32_t>(launch.shared_bytes));
   w.buffers.resize(1);
-  w.buffers[0].resize(std::max<size_t>(1, (launch.code->frame_bytes + 63) / 64));
+  w.buffers[0] = take_registers(std::max<size_t>(1, (launch.code->frame_bytes + 63) / 64));
   w.local.resize(launch.local_stride * kLanes);
 }
 
@@ -208,21 +235,24 @@ bool run_launch(Launch *launch) {
   launch->threads = static_cast<int>(block[0] * block[1] * block[2]);
   cta.launch = launch;
   cta.shared.resize(launch->shared_bytes);
-  if (launch->shared_bytes > 0)
-    cta.shadow = std::make_unique<SharedShadow>(launch->shared_bytes);
+  if (launch->shared_bytes > 0) {
+    cta.shadow = spare.shadow ? std::move(spare.shadow) : std::make_unique<SharedShadow>();
+    cta.shadow->reserve(launch->shared_bytes);
+  }
   cta.warps.resize(static_cast<size_t>((launch->threads + kLanes - 1) / kLanes));
   for (size_t i = 0; i < cta.warps.size(); i++)
     init_warp(cta.warps[i], cta, static_cast<int>(i));
+  bool is_done = true;
   Order order(static_cast<uint64_t>(grid[0]) * grid[1] * grid[2], launch->grid->order_seed);
-  for (uint64_t i = 0; i < order.n; i++) {
+  for (uint64_t i = 0; i < order.n && is_done; i++) {
     uint64_t b = order.at(i);
     cta.id[0] = static_cast<unsigned>(b % grid[0]);
     cta.id[1] = static_cast<unsigned>(b / grid[0] % grid[1]);
     cta.id[2] = static_cast<unsigned>(b / grid[0] / grid[1]);
-    if (!run_block(cta))
-      return false;
+    is_done = run_block(cta);
   }
-  return true;
+  give_back(cta);
+  return is_done;
 }
 
 } // namespace sg

@@ -13,8 +13,13 @@ namespace sg {
 enum class Touch { READ, WRITE, ATOMIC };
 
 struct SharedShadow {
-  explicit SharedShadow(size_t bytes) : cells(bytes) {}
-
+  /* Room for this many bytes. What an earlier launch left in them is older than every block that begins. */
+  void reserve(size_t bytes) {
+    if (epoch > UINT32_MAX / 2)
+      *this = SharedShadow();
+    if (cells.size() < bytes)
+      cells.resize(bytes);
+  }
   void begin_block();
   void barrier(Cta &cta, uint32_t warps);
   void forget_syncs(Warp &w); // a long list of them becomes one point in time
