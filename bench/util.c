@@ -110,6 +110,18 @@ bool bench_execute(mars_session *s, const mars_output *outputs, size_t n, bench_
   return sample->ok;
 }
 
+bool bench_fetch(mars_tensor *t, void *data, size_t bytes, bench_sample *sample) {
+  mars_error err;
+  mars_status st;
+
+  memset(&err, 0, sizeof err);
+  st = mars_fetch(t, data, bytes, &err);
+  sample->ok = st == MARS_OK;
+  if (st != MARS_OK)
+    bench_set_error(sample->error, "%s: %s", mars_status_name(st), err.message);
+  return sample->ok;
+}
+
 bool bench_close_to(double a, double b, double tolerance) {
   return fabs(a - b) <= tolerance * fmax(1.0, fabs(b)); /* false for NaN */
 }

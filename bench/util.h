@@ -19,6 +19,8 @@ bool bench_session_open(const bench_options *o, size_t budget_bytes, int64_t chu
                         mars_session **out, char *error);
 /** \brief Submit and wait: stats and error go to the sample. Time it yourself. */
 bool bench_execute(mars_session *s, const mars_output *outputs, size_t n, bench_sample *sample);
+/* The call that waits for its result; there are no statistics of it. */
+bool bench_fetch(mars_tensor *t, void *data, size_t bytes, bench_sample *sample);
 
 /** \brief Whether a and b differ by at most `tolerance` times the greater of 1 and |b|. */
 bool bench_close_to(double a, double b, double tolerance);

@@ -2,7 +2,8 @@
  * The device vtable: what the engine asks of a device, and the calls that it launches.
  *
  * Layer: engine owns it; host/ and cuda/ implement it and never include one another.
- * Threads: one owner thread per device calls launch; the other functions are called from the session's thread.
+ * Threads: one owner thread per device calls launch; the other functions are called by who runs the job: the session's thread, or
+ * the caller's. Never two at once.
  * Failures: MARS_E_DEVICE from launch or a transfer of a device with memory of its own says that it is lost: the job is planned
  * again without it, and the session asks nothing more of it but destroy. Every other status ends the job.
  */
@@ -138,6 +139,8 @@ typedef struct mx_device_ops {
   size_t (*kernel_scratch)(mx_device *dev, const mx_kernel *kernel, const int64_t *shape);
   /* Run calls that do not depend on one another; returns when all have finished. */
   mars_status (*launch)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
+  /* The same in the calling thread alone, while the owner rests: wakes nobody, and leaves the thread as it was. NULL: it cannot. */
+  mars_status (*launch_here)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
   /* The arena: one mapping of *bytes, page aligned. Bytes of it become resident when they are first written. */
   void *(*memory)(mx_device *dev, size_t *bytes);
   void (*destroy)(mx_device *dev);

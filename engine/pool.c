@@ -8,7 +8,7 @@ typedef struct mx_pool_block {
   char data[] __attribute__((aligned(16)));
 } mx_pool_block;
 
-enum { BLOCK_BYTES = 64 << 10 };
+enum { FIRST_BYTES = 4 << 10, BLOCK_BYTES = 64 << 10 }; /* small plans are not to pay for clearing large blocks */
 
 void mx_pool_init(mx_pool *pool, mx_mem *mem) { *pool = (mx_pool){.mem = mem}; }
 
@@ -20,14 +20,16 @@ void *mx_pool_alloc(mx_pool *pool, size_t bytes) {
     pool->left -= bytes;
     return p;
   }
-  bool own = bytes > BLOCK_BYTES / 4; /* large ones do not end the current block */
-  mx_pool_block *b = mx_alloc(pool->mem, sizeof *b + (own ? bytes : BLOCK_BYTES));
+  size_t block = pool->next_bytes ? pool->next_bytes : FIRST_BYTES;
+  bool own = bytes > block / 4; /* large ones do not end the current block */
+  mx_pool_block *b = mx_alloc(pool->mem, sizeof *b + (own ? bytes : block));
   if (!b) return NULL;
   b->next = pool->blocks;
   pool->blocks = b;
   if (own) return b->data;
   pool->at = b->data + bytes;
-  pool->left = BLOCK_BYTES - bytes;
+  pool->left = block - bytes;
+  pool->next_bytes = block < BLOCK_BYTES ? 2 * block : block;
   return b->data;
 }
 
@@ -38,7 +40,7 @@ void mx_pool_reset(mx_pool *pool) {
     mx_free(pool->mem, b);
   }
   pool->at = NULL;
-  pool->left = 0;
+  pool->left = pool->next_bytes = 0;
 }
 
 bool mx_vec_reserve_(mx_mem *mem, void **at, int64_t *cap, int64_t want, size_t item) {

@@ -13,7 +13,7 @@ typedef struct mx_pool {
   mx_mem *mem;
   struct mx_pool_block *blocks;
   char *at;
-  size_t left;
+  size_t left, next_bytes; /* in the current block; of the next one, which are larger and larger */
 } mx_pool;
 
 void mx_pool_init(mx_pool *pool, mx_mem *mem);

@@ -39,7 +39,11 @@ static size_t host_kernel_scratch(mx_device *dev, const mx_kernel *kernel, const
 }
 
 static mars_status host_launch(mx_device *dev, mx_call *const *calls, int n, mars_error *err) {
-  return mx_vm_launch((mx_host *)dev, calls, n, err);
+  return mx_vm_launch((mx_host *)dev, calls, n, false, err);
+}
+
+static mars_status host_launch_here(mx_device *dev, mx_call *const *calls, int n, mars_error *err) {
+  return mx_vm_launch((mx_host *)dev, calls, n, true, err);
 }
 
 static void *host_memory(mx_device *dev, size_t *bytes) {
@@ -73,6 +77,7 @@ static const mx_device_ops host_ops = {
     .kernel_destroy = host_kernel_destroy,
     .kernel_scratch = host_kernel_scratch,
     .launch = host_launch,
+    .launch_here = host_launch_here,
     .memory = host_memory,
     .destroy = host_destroy,
 };

@@ -305,7 +305,8 @@ void mx_scan_unit(mx_run *run, int64_t unit);
 void mx_scan_feed(mx_run *run, int slot, const char *src, char *dst, int64_t n); /* the SCAN step */
 
 /* vm_run.c: the device's launch */
-mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error *err);
+/* here: by the calling thread alone. */
+mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err);
 /* vm_pieces.c: gather all pieces of the calls' loads */
 mars_status mx_vm_gather_pieces(mx_host *host, mx_call *const *calls, int n, mars_error *err);
 /* *array holds at least n records; keeps what is there */

@@ -298,7 +298,7 @@ static void run_tile(mx_host *host, const mx_prep *prep, int64_t unit) {
   mars_status st;
 
   if (!serial) mx_blas_threads(1);
-  serial = true;
+  serial = true; /* in run_alone it is no more afterwards, and is made so again */
   st = mx_tile_run(prep->call->tile, prep->call->scratch, unit, prep->units, &err);
 
   if (st == MARS_OK || atomic_exchange(&host->tile_failed, true)) return;
@@ -358,6 +358,14 @@ static void run_range(void *ctx, int thread, int64_t begin, int64_t end) {
 
 /* ---- launch ---- */
 
+/* In a thread that may be the user's: his parallel regions have as many threads afterwards as before. */
+static void run_alone(launch *l, int64_t units, bool tiles) {
+  const int before = tiles ? mx_blas_alone() : 0;
+
+  run_range(l, 0, 0, units);
+  if (before > 0) mx_blas_threads(before);
+}
+
 mars_status mx_vm_reserve(mx_mem *mem, void **array, int64_t *cap, int64_t n, size_t bytes, mars_error *err) {
   int64_t want = *cap > 0 ? *cap : 16;
   void *p;
@@ -391,7 +399,7 @@ static mars_status reserve_work(mx_host *host, int threads, size_t bytes, mars_e
 static int64_t slots_of(const mx_kernel *k) { return k->n_in + k->n_gen + k->n_out; }
 
 /* Calls whose records fit the room there is. */
-static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err) {
   mars_status st = MARS_OK;
   launch l = {host, n};
   int64_t units = 0, views = 0;
@@ -414,13 +422,13 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, mar
     need = work_bytes(prep);
     if (need > bytes) bytes = need;
   }
-  parallel = units > 1 && work >= MX_SERIAL_WORK && mx_pool_threads(host->pool) > 1;
+  parallel = !here && units > 1 && work >= MX_SERIAL_WORK && mx_pool_threads(host->pool) > 1;
   MX_TRY(reserve_work(host, parallel ? mx_pool_threads(host->pool) : 1, bytes, err));
   atomic_store_explicit(&host->tile_failed, false, memory_order_relaxed);
   if (parallel)
     mx_parallel_for(host->pool, units, tiles ? 1 : 0, run_range, &l);
   else
-    run_range(&l, 0, 0, units);
+    run_alone(&l, units, tiles);
   if (atomic_load_explicit(&host->tile_failed, memory_order_relaxed)) {
     if (err != NULL) *err = host->tile_error;
     st = host->tile_status;
@@ -430,7 +438,7 @@ done:
   return st;
 }
 
-mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err) {
   enum { BATCH = 512, BATCH_SLOTS = 2048 }; /* bounds the records, which stand outside the arena's budget */
   mars_status st = MARS_OK;
 
@@ -445,7 +453,7 @@ mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, mars_error
     }
     MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, end - first, sizeof *host->preps, err));
     MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, slots, sizeof *host->views, err));
-    MX_TRY(launch_batch(host, calls + first, end - first, err));
+    MX_TRY(launch_batch(host, calls + first, end - first, here, err));
   }
 
 done:

@@ -227,6 +227,66 @@ TEST(Async, JobsQueuedFromSeveralThreads) {
   EXPECT_TRUE(no_leak(s, live));
 }
 
+// Who allocates the engine's records is who runs the job.
+struct Allocating {
+  std::mutex lock;
+  std::vector<std::thread::id> threads;
+};
+void *count_alloc(void *user, size_t bytes) {
+  Allocating *a = (Allocating *)user;
+  std::lock_guard<std::mutex> guard(a->lock);
+  std::thread::id self = std::this_thread::get_id();
+  if (std::find(a->threads.begin(), a->threads.end(), self) == a->threads.end())
+    a->threads.push_back(self);
+  return malloc(bytes);
+}
+void count_free(void *, void *p) {
+  free(p);
+}
+
+TEST(Async, SmallJobsRunInTheThreadThatWaits) {
+  Allocating seen;
+  Config config;
+  config.threads = 2;
+  config.allocator = {count_alloc, count_free, &seen};
+  Session s(config);
+  Scope scope(s);
+  std::vector<double> a(64 * 64, 0.5), out(64 * 64);
+  mars_tensor *x = mars_from_memory(s, MARS_F64, MARS_SHAPE(64, 64), nullptr, a.data(), nullptr, nullptr);
+  mars_error err = {};
+  seen.threads.clear();
+  ASSERT_TRUE(ok(mars_fetch(mars_add(mars_matmul(x, x), x), out.data(), out.size() * 8, &err), err));
+  EXPECT_EQ(seen.threads, std::vector<std::thread::id>{std::this_thread::get_id()});
+  for (double v : out)
+    ASSERT_EQ(v, 16.5);
+  double large = 0;
+  ASSERT_TRUE(ok(mars_fetch(mars_sum(mars_ones(s, MARS_F64, MARS_SHAPE(1 << 20)), MARS_ALL), &large, 8, &err), err));
+  EXPECT_EQ(large, 1 << 20);
+  EXPECT_GT(seen.threads.size(), 1u) << "the session's thread runs what is not small";
+}
+
+// What was submitted before is finished before, even where the later job is small and the caller would run it himself.
+TEST(Async, SmallJobsWaitForTheirTurn) {
+  Config config;
+  config.threads = 2;
+  Session s(config);
+  for (int round = 0; round < 20; round++) {
+    Scope scope(s);
+    double sum = -1, twice = 0;
+    mars_output o = keep(mars_sum(mars_full(s, MARS_F64, MARS_SHAPE(200000), mars_float(s, round)), MARS_ALL));
+    o.sink = MARS_SINK_MEMORY;
+    o.data = &sum;
+    o.bytes = 8;
+    mars_job *job = nullptr;
+    mars_error err = {};
+    ASSERT_TRUE(ok(mars_submit(s, &o, 1, &job, &err), err));
+    mars_tensor *x = mars_from_memory(s, MARS_F64, MARS_SHAPE(1), nullptr, &sum, nullptr, nullptr);
+    ASSERT_TRUE(ok(mars_fetch(mars_add(x, x), &twice, 8, &err), err));
+    EXPECT_EQ(twice, 400000.0 * round);
+    mars_job_release(job);
+  }
+}
+
 TEST(Async, OneJobWaitedForAndCancelledByManyThreads) {
   Config config;
   config.threads = 2;

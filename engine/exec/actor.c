@@ -302,13 +302,14 @@ static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_i
   return true;
 }
 
-static mars_status run_job(mx_actor *a, mars_job *job, mars_error *err) {
+mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
   mars_session *s = a->session;
   mars_status st = MARS_OK;
   run r = {.actor = a, .job = job};
   mx_plan *plan = NULL;
   mars_error bad = {0};
   job->started_ns = mx_now_ns();
+  job->small = mx_job_is_small(job);
   become_busy(a);
   if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
   MX_TRY(hold_kept(&r, err));
@@ -341,31 +342,26 @@ done:
 
 static void *actor_main(void *arg) {
   mx_actor *a = arg;
-  bool stop = false;
   for (;;) {
-    mx_message *m = a->held;
-    a->held = NULL;
-    a->held_tail = &a->held;
-    if (!m && stop) break;
-    if (!m) m = mx_mailbox_take(&a->inbox, -1);
+    mx_message *m = mx_mailbox_take(&a->inbox, -1);
     while (m) {
       mx_message *next = m->next;
-      if (m->kind == MX_MSG_STOP) stop = true;
-      if (m->kind == MX_MSG_JOB) {
-        mars_job *job = (mars_job *)m;
-        mars_error err = {0};
-        if (atomic_load(&a->stopping)) atomic_store(&job->cancel, true);
-        mars_status st = run_job(a, job, &err);
-        mx_job_end(job, st, &err);
-      }
+      if (m->kind == MX_MSG_STOP) return NULL; /* nothing is submitted after it */
+      mars_job *job = (mars_job *)m;
+      mars_error err = {0};
+      if (atomic_load(&a->stopping)) atomic_store(&job->cancel, true);
+      mx_turn_wait(a);
+      mars_status st = mx_actor_run(a, job, &err);
+      mx_turn_ended(a); /* before the news: who hears it finds the turn free */
+      mx_job_end(job, st, &err);
       m = next;
     }
   }
-  return NULL;
 }
 
 void mx_actor_submit(mx_actor *a, mars_job *job) {
   job->message.kind = MX_MSG_JOB;
+  mx_turn_queue(a);
   mx_mailbox_post(&a->inbox, &job->message);
 }
 
@@ -376,24 +372,39 @@ static void destroy_owners(mx_actor *a) {
   }
 }
 
+enum { LOCKS = 5 };
+
+/* *made of them are there, whatever comes back: 0 or an errno. */
+static int init_locks(mx_actor *a, int *made) {
+  int e = mx_mailbox_init(&a->inbox);
+  if (!e && ++*made) e = mx_mailbox_init(&a->reports);
+  if (!e && ++*made) e = pthread_mutex_init(&a->kept_lock, NULL);
+  if (!e && ++*made) e = pthread_mutex_init(&a->turn_lock, NULL);
+  if (!e && ++*made) e = pthread_cond_init(&a->turn_free, NULL);
+  if (!e) ++*made;
+  return e;
+}
+
+static void reset_locks(mx_actor *a, int made) {
+  if (made > 4) pthread_cond_destroy(&a->turn_free);
+  if (made > 3) pthread_mutex_destroy(&a->turn_lock);
+  if (made > 2) pthread_mutex_destroy(&a->kept_lock);
+  if (made > 1) mx_mailbox_reset(&a->reports);
+  if (made > 0) mx_mailbox_reset(&a->inbox);
+}
+
 mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
   mars_status st = MARS_OK;
-  bool box = false, lock = false;
+  int made = 0;
   mx_actor *a = mx_alloc(&s->mem, sizeof *a);
   *out = NULL;
   if (!a) return MX_NOMEM(err, "mars_session_create");
   a->session = s;
   a->stop.kind = MX_MSG_STOP;
-  a->held_tail = &a->held;
-  int e = mx_mailbox_init(&a->inbox);
-  box = !e;
-  if (!e) {
-    e = pthread_mutex_init(&a->kept_lock, NULL);
-    lock = !e;
-  }
+  int e = init_locks(a, &made);
   if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no lock"));
   for (int d = 0; d < s->machine.n_devices; d++)
-    MX_TRY(mx_owner_create(&s->mem, s->machine.device[d].dev, &a->inbox, MX_MSG_BATCH, &a->owner[d], err));
+    MX_TRY(mx_owner_create(&s->mem, s->machine.device[d].dev, &a->reports, MX_MSG_BATCH, &a->owner[d], err));
   e = pthread_create(&a->thread, NULL, actor_main, a);
   if (e) MX_TRY(mx_fail_errno(err, MARS_E_MEMORY, e, "mars_session_create: no thread for the session"));
   *out = a;
@@ -401,8 +412,7 @@ mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err) {
 done:
   if (a) {
     destroy_owners(a);
-    if (lock) pthread_mutex_destroy(&a->kept_lock);
-    if (box) mx_mailbox_reset(&a->inbox);
+    reset_locks(a, made);
     mx_free(&s->mem, a);
   }
   return st;
@@ -419,8 +429,7 @@ void mx_actor_destroy(mx_actor *a) {
 
 void mx_actor_free(mx_actor *a) {
   if (!a) return;
-  pthread_mutex_destroy(&a->kept_lock);
-  mx_mailbox_reset(&a->inbox);
+  reset_locks(a, LOCKS);
   mx_vec_free(&a->session->mem, &a->kept);
   mx_free(&a->session->mem, a);
 }

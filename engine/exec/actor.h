@@ -1,7 +1,8 @@
 /*
- * The session's actor: one thread that plans and runs jobs one after another, and owns all chunks that live between them.
+ * The session's actor: plans and runs jobs one after another, and owns all chunks that live between them. It has a thread, but
+ * a small job is run by the thread that waits for it (turn.c): whoever has the turn is the actor.
  *
- * Threads: mx_actor_submit, mx_actor_discard and job functions from any thread; the rest belongs to the actor's thread.
+ * Threads: mx_actor_submit, mx_actor_run_here, mx_actor_discard and job functions from any thread; the rest belongs to who has the turn.
  */
 #ifndef MX_ACTOR_H
 #define MX_ACTOR_H
@@ -17,13 +18,16 @@ typedef struct mx_owner mx_owner; /* engine/exec/owner.h */
 
 typedef struct mx_actor {
   mars_session *session;
-  mx_mailbox inbox;
+  mx_mailbox inbox;   /* jobs, for the actor's thread */
+  mx_mailbox reports; /* batches and moves of the job that runs, for who runs it */
   mx_owner *owner[MX_MAX_DEVICES]; /* of each device */
   pthread_t thread;
   mx_message stop;
   atomic_bool stopping; /* whatever runs or waits is cancelled */
-  mx_message *held; /* jobs that arrived while one ran */
-  mx_message **held_tail;
+  pthread_mutex_t turn_lock;
+  pthread_cond_t turn_free;
+  int64_t queued;     /* jobs submitted that have not ended, under turn_lock: first come, first served */
+  bool lent;          /* under turn_lock: a caller has the turn */
   MX_VEC(mx_value *) kept; /* CHUNKS values; weak. While a job runs the actor's, else under kept_lock */
   atomic_llong used_bytes; /* of the arena, by kept values, after the last job */
   pthread_mutex_t kept_lock;
@@ -47,6 +51,7 @@ struct mars_job {
   size_t n_wants;
   mx_want *wants;      /* nodes retained */
   char **paths;        /* NPY wants; else NULL */
+  bool small;          /* worth no change of threads: known when it begins */
   int explain;         /* -1: run; else a mars_explain_format: only `text` is made */
   char *text;
   mars_stats stats;
@@ -58,6 +63,18 @@ mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err);
 void mx_actor_destroy(mx_actor *actor); /* cancels what runs and what waits, ends the threads; values may still be let go */
 void mx_actor_free(mx_actor *actor);    /* after that: what was let go, and the record */
 void mx_actor_submit(mx_actor *actor, mars_job *job);
+/* Plan and play, by who has the turn; the job's end is his to tell (mx_job_end). */
+mars_status mx_actor_run(mx_actor *actor, mars_job *job, mars_error *err);
+
+/* ---- turn.c ---- */
+
+/* Run a small job in the calling thread, if nothing else runs or waits. false: it was not begun. */
+bool mx_actor_run_here(mx_actor *actor, mars_job *job);
+/* With the turn: is the job worth no change of threads? */
+bool mx_job_is_small(const mars_job *job);
+void mx_turn_queue(mx_actor *actor);        /* a job was submitted */
+void mx_turn_wait(mx_actor *actor);         /* the actor's thread, before it runs one */
+void mx_turn_ended(mx_actor *actor);        /* it has ended */
 /* A CHUNKS value that nobody refers to any more. */
 void mx_actor_discard(mx_actor *actor, mx_value *value);
 void mx_job_end(mars_job *job, mars_status st, const mars_error *err);
@@ -65,8 +82,7 @@ void mx_job_list(mars_job *job); /* a new record; its last unref takes it out ag
 void mx_job_unref(mars_job *job);
 int64_t mx_now_ns(void);
 
-/* engine/exec/executor.c: play a plan. kernels[d]: device d's, one per plan kernel. Messages that are not the executor's are
-   put aside in actor->held. On return nothing is in flight; kept chunks' places have been written back to their values.
+/* engine/exec/executor.c: play a plan. kernels[d]: device d's, one per plan kernel. On return nothing is in flight; kept chunks' places have been written back to their values.
    *lost: device whose failure (MARS_E_DEVICE) ended the run, -1. */
 mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **const *kernels, mx_scratch_fn *scratch,
                        void *scratch_ctx, int *lost, mars_error *err);

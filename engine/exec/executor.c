@@ -17,6 +17,7 @@ enum {
   BATCH_POINTS = 1 << 22,      /* elements: a batch of more would keep finished loads waiting */
   BATCH_POINTS_ALONE = 1 << 24, /* of a plan without transfers: more would keep a cancelled job running */
   BATCHES_IN_FLIGHT = 3,
+  FEW_TASKS = 8,               /* of a small job: more are for all threads */
   POLL_MS = 100
 };
 
@@ -72,14 +73,6 @@ static void recycle(mx_exec *x, mx_batch *b) {
   x->spare_batches = b;
 }
 
-static void flush(mx_lane *l) {
-  if (!l->batch) return;
-  mx_batch *b = l->batch;
-  l->batch = NULL;
-  l->batches++;
-  mx_owner_launch(l->owner, b);
-}
-
 static void batch_ended(mx_exec *x, mx_batch *b) {
   mx_lane *l = &x->lane[b->device];
   l->batches--;
@@ -87,6 +80,21 @@ static void batch_ended(mx_exec *x, mx_batch *b) {
   if (b->status != MARS_OK) mx_exec_fail(x, b->device, b->status, &b->error);
   atomic_fetch_add_explicit(&x->job->tasks_done, b->tasks, memory_order_relaxed);
   recycle(x, b);
+}
+
+/* A small job's calls are done before another thread would have woken up. With no batch on its way the owner rests. */
+static void flush(mx_exec *x, mx_lane *l) {
+  if (!l->batch) return;
+  mx_batch *b = l->batch;
+  l->batch = NULL;
+  const bool here = x->job->small && x->plan->n_tasks <= FEW_TASKS && !l->batches && l->dev->ops->launch_here;
+  l->batches++;
+  if (!here) {
+    mx_owner_launch(l->owner, b);
+    return;
+  }
+  b->status = l->dev->ops->launch_here(l->dev, b->calls, b->n, &b->error);
+  batch_ended(x, b);
 }
 
 static int64_t call_points(const mx_call *c) {
@@ -112,7 +120,7 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
     depends |= p->chunks.at[c].producer >= 0 && l->made[c] >= first;
   }
   if (l->batch && (depends || l->batch->n == BATCH_CALLS || l->batch_points >= x->most_points)) {
-    flush(l);
+    flush(x, l);
     if (l->batches >= BATCHES_IN_FLIGHT) return false;
   }
   if (!l->batch && !(l->batch = new_batch(x, l))) return false;
@@ -174,16 +182,11 @@ static void report_progress(mx_exec *x) {
 }
 
 static void take_messages(mx_exec *x, int timeout_ms) {
-  mx_message *m = mx_mailbox_take(&x->actor->inbox, timeout_ms);
+  mx_message *m = mx_mailbox_take(&x->actor->reports, timeout_ms);
   while (m) {
     mx_message *next = m->next;
     if (m->kind == MX_MSG_BATCH) batch_ended(x, (mx_batch *)m);
-    else if (m->kind == MX_MSG_MOVE) mx_exec_move_ended(x, (mx_move *)m);
-    else {
-      m->next = NULL;
-      *x->actor->held_tail = m;
-      x->actor->held_tail = &m->next;
-    }
+    else mx_exec_move_ended(x, (mx_move *)m);
     m = next;
   }
 }
@@ -233,7 +236,7 @@ static void play(mx_exec *x) {
       for (int i = 0; i < x->n; i++) any |= play_lane(x, &x->lane[i]);
       if (any) still = 0;
     } while (any && x->n > 1); /* what one lane did may be what another waits for */
-    for (int i = 0; i < x->n; i++) flush(&x->lane[i]);
+    for (int i = 0; i < x->n; i++) flush(x, &x->lane[i]);
     if (at_rest(x)) {
       if (x->failed || ended(x)) return;
       if (++still > 2) { /* nobody will ever wake us */

@@ -28,7 +28,7 @@ static bool out_begins(mx_exec *x, mx_lane *l, int32_t step) {
 
 static void move_done(mx_move *m) {
   m->message.kind = MX_MSG_MOVE;
-  mx_mailbox_post(&m->x->actor->inbox, &m->message);
+  mx_mailbox_post(&m->x->actor->reports, &m->message);
 }
 
 static void io_done(mx_io *req) { move_done(req->user); }

@@ -71,8 +71,10 @@ static mars_status submit(mars_session *s, const char *fn, const mars_output *ou
 
 static mars_status run_now(mars_session *s, const char *fn, const mars_output *outputs, size_t n, mars_error *err) {
   mars_job *job = NULL;
-  mars_status st = submit(s, fn, outputs, n, -1, &job, err);
+  mars_status st = make_job(s, fn, outputs, n, -1, &job, err);
   if (st != MARS_OK) return st;
+  atomic_fetch_add(&job->refs, 1); /* the actor's */
+  if (!mx_actor_run_here(s->actor, job)) mx_actor_submit(s->actor, job);
   st = mars_wait(job, err);
   mars_job_release(job);
   return st;

@@ -19,6 +19,7 @@ typedef struct arena {
   uint8_t *filled;   /* per chunk: its values are there */
   int32_t ended;     /* the last reader for others that has ended when the COMPUTE steps so far have */
   int64_t used, units;
+  int64_t gap, gap_bytes; /* nothing is at [gap, gap + gap_bytes), which has no UNITs */
 } arena;
 
 typedef struct check {
@@ -30,9 +31,12 @@ typedef struct check {
   uint8_t *spilled;
 } check;
 
+static int64_t unit_of(const arena *r, int64_t at) { return (at >= r->gap + r->gap_bytes ? at - r->gap_bytes : at) / UNIT; }
+
 static bool claim(arena *k, int64_t at, int64_t bytes, bool take) {
-  if (at < 0 || at % UNIT || at + bytes > k->units * UNIT) return false;
-  int64_t u = at / UNIT, end = (at + bytes + UNIT - 1) / UNIT;
+  if (at < 0 || at % UNIT || at + bytes > k->units * UNIT + k->gap_bytes) return false;
+  if (k->gap_bytes && at < k->gap + k->gap_bytes && at + bytes > k->gap) return false;
+  int64_t u = unit_of(k, at), end = u + (bytes + UNIT - 1) / UNIT;
   while (u < end) { /* up to a word of 64 units at once */
     int64_t n = 64 - (u & 63) < end - u ? 64 - (u & 63) : end - u;
     uint64_t bits = (n == 64 ? ~0ull : (1ull << n) - 1) << (u & 63);
@@ -49,7 +53,7 @@ static bool claim(arena *k, int64_t at, int64_t bytes, bool take) {
 static bool fenced(const check *k, const arena *r, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
   if (!r->touched) return true;
   if (after >= 0 && k->implied && k->implied[after] > after_store) after_store = k->implied[after];
-  for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) {
+  for (int64_t u = unit_of(r, at), end = u + (bytes + UNIT - 1) / UNIT; u < end; u++) {
     if (r->stored[u] > after_store) return false;
     if (r->touched[u] > after) return false;
   }
@@ -58,7 +62,7 @@ static bool fenced(const check *k, const arena *r, int64_t at, int64_t bytes, in
 
 static void touch(arena *r, int64_t at, int64_t bytes, int32_t step, bool store) {
   if (!r->touched) return;
-  for (int64_t u = at / UNIT; u < (at + bytes + UNIT - 1) / UNIT; u++) (store ? r->stored : r->touched)[u] = step;
+  for (int64_t u = unit_of(r, at), end = u + (bytes + UNIT - 1) / UNIT; u < end; u++) (store ? r->stored : r->touched)[u] = step;
 }
 
 /* A fence must name a step of the same device: others go at their own pace. */
@@ -211,31 +215,48 @@ static const char *end(const check *k) {
   return NULL;
 }
 
-/* UNITs up to the highest place that the plan names and that lies in the arena: a small job in a large arena needs few. */
-static int64_t units_named(const mx_plan *p, int a) {
-  int64_t top = 0, arena = (int64_t)p->machine->device[a].arena_bytes;
+typedef struct extent {
+  int64_t half, arena; /* of the bytes that there are */
+  int64_t low_end, high_begin, high_end;
+} extent;
+
+static void name(extent *e, int64_t at, int64_t bytes) {
+  if (at < 0 || at + bytes > e->arena) return; /* not to be claimed */
+  if (at < e->half) {
+    if (at + bytes > e->low_end) e->low_end = at + bytes;
+    return;
+  }
+  if (at < e->high_begin) e->high_begin = at;
+  if (at + bytes > e->high_end) e->high_end = at + bytes;
+}
+
+/* UNITs for the places that the plan names: a small job uses a little at the low end of a large arena, and a little at the high
+   one. */
+static void measure(arena *r, const mx_plan *p, int a) {
+  const int64_t arena = (int64_t)p->machine->device[a].arena_bytes;
+  extent e = {.half = arena / 2, .arena = arena, .high_begin = arena};
   for (int64_t i = 0; i < p->steps.n; i++) {
     const mx_step *s = &p->steps.at[i];
     if (s->device != a || (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD && s->kind != MX_STEP_COPY)) continue;
-    int64_t end = s->offset + mx_chunk_room(&p->chunks.at[s->id], a);
-    if (end > top && end <= arena) top = end;
+    name(&e, s->offset, mx_chunk_room(&p->chunks.at[s->id], a));
   }
   for (int64_t c = 0; c < p->chunks.n; c++) {
     int32_t v = p->chunks.at[c].value;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
-    const mx_chunk *e = &p->values.at[v].value->chunks[p->chunks.at[c].index];
-    if (a && e->device != a) continue;
-    int64_t end = (a ? e->there : e->offset) + mx_chunk_room(&p->chunks.at[c], a);
-    if (end > top && end <= arena) top = end;
+    const mx_chunk *k = &p->values.at[v].value->chunks[p->chunks.at[c].index];
+    if (!a || k->device == a) name(&e, a ? k->there : k->offset, mx_chunk_room(&p->chunks.at[c], a));
   }
-  return (top + UNIT - 1) / UNIT;
+  r->gap = (e.low_end + UNIT - 1) / UNIT * UNIT;
+  r->gap_bytes = e.high_end ? (e.high_begin / UNIT * UNIT - r->gap) : 0;
+  if (r->gap_bytes < 0) r->gap_bytes = 0;
+  r->units = ((e.high_end > e.low_end ? e.high_end : e.low_end) - r->gap_bytes + UNIT - 1) / UNIT;
 }
 
 static bool open_arena(check *k, int a) {
   const mx_plan *p = k->plan;
   arena *r = &k->arena[a];
   const size_t n = (size_t)p->chunks.n + 1;
-  r->units = units_named(p, a);
+  measure(r, p, a);
   r->ended = -1;
   const bool fences = r->units <= 1 << 17; /* replaying them costs memory as large as the arena */
   r->live = mx_calloc(p->mem, (size_t)r->units / 64 + 1, 8);

@@ -123,6 +123,13 @@ const char *mx_host_blas(void) {
   return what;
 }
 
+int mx_blas_alone(void) {
+  const int n = BL(openblas_get_parallel)() == 2 ? omp_get_max_threads() : 0;
+
+  if (n > 1) omp_set_num_threads(1);
+  return n > 1 ? n : 0;
+}
+
 void mx_blas_threads(int n) {
   if (BL(openblas_get_parallel)() == 2) omp_set_num_threads(n);
   else BL(openblas_set_num_threads)(n);

@@ -33,5 +33,7 @@ mars_status mx_blas_open(const char **what, mars_error *err);
 /* BLAS threads of the calling thread from now on. OpenBLAS with OpenMP keeps a number for each thread; other builds have one for the
    process. Whoever runs tile operations sets 1. */
 void mx_blas_threads(int n);
+/* One for the calling thread, if it has more: returns how many it had, to be set again by mx_blas_threads; else 0. */
+int mx_blas_alone(void);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct mars_progress {
   double eta_seconds; /**< estimate of what is left; negative: unknown */
 } mars_progress;
 
-/** Called from the session's own thread: no call back into the session but mars_cancel. */
+/** Called from the session's own thread, or, while a small job runs, from within the call that waits for it: no call back into the session but mars_cancel. */
 typedef void mars_log_fn(void *user, mars_log_level level, const char *text);
 typedef void mars_progress_fn(void *user, mars_job *job, const mars_progress *progress);
 
