@@ -1,6 +1,8 @@
 /* The CUDA device. Contract: cuda/device.h, engine/device.h. */
 #include "cuda/device.h"
 
+#include "cuda/ranges.h"
+
 #include "engine/session.h"
 
 #include <stdio.h>
@@ -308,4 +310,5 @@ done:
   return st;
 }
 
-const mx_device_kind mx_cuda_kind = {.name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create};
+const mx_device_kind mx_cuda_kind = {.name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create,
+                                      .ranges = &mx_cuda_ranges};

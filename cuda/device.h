@@ -6,6 +6,7 @@
  *   kernel.c    programs made ready; their variants
  *   geometry.c  how a call's tile becomes a grid, and the words of a kernel's parameters
  *   launch.c    batches of calls on the compute stream
+ *   memory.c    memory beside the arena, and what happens when there is none left
  *   lane.c      transfers: one lane for each direction, with its stream and its thread
  *   routines/   tile operations
  *
@@ -82,6 +83,16 @@ mars_status mx_cuda_enter(mx_cuda *dev, mars_error *err);
 void mx_cuda_leave(mx_cuda *dev);
 /* A driver call's result: MARS_OK, or err filled; remembers errors after which the context is of no use. */
 mars_status mx_cuda_check(mx_cuda *dev, CUresult r, const char *what, mars_error *err);
+
+/* ---- memory.c ---- */
+typedef enum mx_room_for { MX_ROOM_TABLE, MX_ROOM_WORK, MX_ROOM_KERNEL, MX_ROOM_ALL } mx_room_for;
+/* Device memory beside the arena, on the owner's thread. Where it is out, work is waited for, what is kept for reuse is given back, and
+   it is tried once more. On failure *out is 0 and the error says who holds what. */
+mars_status mx_cuda_room(mx_cuda *dev, size_t bytes, mx_room_for what, CUdeviceptr *out, const char *name, mars_error *err);
+/* The waiting and giving back alone; what calls of that kind work with stays. ALL: between launches. */
+mars_status mx_cuda_make_room(mx_cuda *dev, mx_room_for what, mars_error *err);
+/* Appended to err's message. */
+void mx_cuda_tell_holders(mx_cuda *dev, mars_error *err);
 
 /* ---- module.c ---- */
 /* The function of a text, which is compiled and loaded if it has not been. */

@@ -7,8 +7,6 @@
  */
 #include "cuda/device.h"
 
-#include "cuda/ranges.h"
-
 #include <string.h>
 
 /* ---- beginning ---- */
@@ -176,10 +174,8 @@ static void wait_for_oldest(mx_lane *lane) {
   mars_status st;
 
   pthread_mutex_unlock(&lane->lock);
-  mx_range_push(t->kind == MX_TRANSFER_UP ? "upload" : t->kind == MX_TRANSFER_DOWN ? "download" : "peer copy");
   st = mx_cuda_check(lane->dev, lane->dev->cu->cuEventSynchronize(lane->event[at]), "a copy", &t->err);
   if (st != MARS_OK) (void)lane->dev->cu->cuStreamSynchronize(lane->stream);
-  mx_range_pop();
   pthread_mutex_lock(&lane->lock);
   lane->first = (at + 1) % MX_IN_FLIGHT;
   lane->n_flying--;

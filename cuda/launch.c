@@ -20,6 +20,12 @@ mars_status mx_cuda_queue(mx_cuda *dev, CUfunction fn, int64_t blocks, unsigned 
                    (long long)blocks, n_words, INT32_MAX, (int)MX_PARAM_WORDS);
   memcpy(copy, words, (size_t)n_words * sizeof *words);
   r = dev->cu->cuLaunchKernel(fn, (unsigned)blocks, 1, 1, threads, 1, 1, 0, dev->compute, params, NULL);
+  if (r == CUDA_ERROR_OUT_OF_MEMORY || r == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES) { /* local memory, or what earlier kernels hold */
+    mars_status st = mx_cuda_make_room(dev, MX_ROOM_KERNEL, err);
+
+    if (st != MARS_OK) return st;
+    r = dev->cu->cuLaunchKernel(fn, (unsigned)blocks, 1, 1, threads, 1, 1, 0, dev->compute, params, NULL);
+  }
   return mx_cuda_check(dev, r, what, err);
 }
 
@@ -155,7 +161,7 @@ static mars_status table_room(mx_cuda *dev, int n, size_t *at, mars_error *err) 
     dev->table = 0;
     dev->table_host = NULL;
     dev->table_bytes = 0;
-    MX_TRY(mx_cuda_check(dev, dev->cu->cuMemAlloc(&dev->table, want), "memory for a table of partial results", err));
+    MX_TRY(mx_cuda_room(dev, want, MX_ROOM_TABLE, &dev->table, "memory for a table of partial results", err));
     MX_TRY(mx_cuda_check(dev, dev->cu->cuMemHostAlloc((void **)&dev->table_host, want, 0), "pinned memory for a table of partial results",
                          err));
     dev->table_bytes = want;
@@ -279,14 +285,37 @@ done:
 
 /* ---- launch ---- */
 
+/* A program by its last operation, which is what the rest of it is for. */
+static const char *name_of(const mx_call *call) {
+  static const char *const tile[] = {
+#define TILE(id, name) #name,
+#include "engine/routines/tiles.def"
+  };
+  const mx_program *p;
+
+  if (call->kind == MX_CALL_TILE) return tile[call->tile->op];
+  p = &call->kernel->prog;
+  if (call->kind == MX_CALL_COMBINE) return "combine";
+  for (int i = p->n_instrs; i-- > 0;) {
+    mx_instr_kind kind = (mx_instr_kind)p->instrs[i].kind;
+
+    if (kind == MX_I_OP || kind == MX_I_REDUCE || kind == MX_I_SCAN) return mx_op_row_of((mx_op)p->instrs[i].op)->info.name;
+    if (kind == MX_I_RANDOM) return mx_op_row_of(p->gens[p->instrs[i].slot].op)->info.name;
+  }
+  return "copy";
+}
+
+/* The range is around the queueing: profilers show what it queued under its name. */
 static mars_status queue_call(mx_cuda *dev, const mx_call *call, mars_error *err) {
   mars_status st = MARS_OK;
 
+  mx_range_push(name_of(call), call->step);
   switch (call->kind) {
   case MX_CALL_PROGRAM: st = queue_program(dev, call, err); break;
   case MX_CALL_COMBINE: st = queue_combine(dev, call, err); break;
   case MX_CALL_TILE: st = mx_cuda_tile(dev, call, err); break;
   }
+  mx_range_pop();
   return st;
 }
 
@@ -306,7 +335,6 @@ mars_status mx_cuda_launch(mx_cuda *dev, mx_call *const *calls, int n, mars_erro
 
   st = mx_cuda_enter(dev, err);
   if (st != MARS_OK) return st;
-  mx_range_push("launch");
   dev->table_used = 0;
   for (int i = 0; i < n && st == MARS_OK; i++) st = queue_call(dev, calls[i], err);
   /* also after a failure: what is queued reads memory that the engine takes back */
@@ -314,7 +342,7 @@ mars_status mx_cuda_launch(mx_cuda *dev, mx_call *const *calls, int n, mars_erro
   if (st == MARS_OK) st = end;
   end = mx_cuda_tile_results(dev, st == MARS_OK ? err : NULL);
   if (st == MARS_OK) st = end;
-  mx_range_pop();
+  if (st == MARS_E_MEMORY) (void)mx_cuda_make_room(dev, MX_ROOM_ALL, NULL); /* for another try, and for the others on the device */
   mx_cuda_leave(dev);
   return st;
 }

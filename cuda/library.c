@@ -290,7 +290,7 @@ mars_status mx_cuda_need(const mx_cuda_api *cu, mx_cuda_lib lib, const char *wha
 
 mars_status mx_cuda_fail(const mx_cuda_api *cu, CUresult r, const char *name, const char *what, mars_error *err) {
   const char *id = NULL, *text = NULL;
-  mars_status st = r == CUDA_ERROR_OUT_OF_MEMORY ? MARS_E_MEMORY : MARS_E_DEVICE;
+  mars_status st = r == CUDA_ERROR_OUT_OF_MEMORY || r == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES ? MARS_E_MEMORY : MARS_E_DEVICE;
 
   if (cu->cuGetErrorName(r, &id) != CUDA_SUCCESS || id == NULL) id = "an unknown error";
   if (cu->cuGetErrorString(r, &text) != CUDA_SUCCESS || text == NULL) text = "";

@@ -24,7 +24,12 @@ static mars_status load(mx_cuda *dev, const char *source, CUmodule *out, mars_er
 
   if (st != MARS_OK) return st;
   r = cu->cuModuleLoadDataEx(out, code.code, 2, options, values);
+  if (r == CUDA_ERROR_OUT_OF_MEMORY) {
+    st = mx_cuda_make_room(dev, MX_ROOM_KERNEL, err);
+    if (st == MARS_OK) r = cu->cuModuleLoadDataEx(out, code.code, 0, NULL, NULL);
+  }
   mx_free(dev->mem, code.code);
+  if (st != MARS_OK) return st;
   if (r == CUDA_ERROR_UNSUPPORTED_PTX_VERSION) { /* the driver is older than NVRTC: machine code needs no assembler of its own */
     st = mx_compile(cu, dev->mem, source, dev->arch, true, &code, err);
     if (st != MARS_OK) return st;
@@ -32,7 +37,9 @@ static mars_status load(mx_cuda *dev, const char *source, CUmodule *out, mars_er
     mx_free(dev->mem, code.code);
   }
   snprintf(what, sizeof what, "loading a kernel%s%.300s", log[0] != '\0' ? ": " : "", log);
-  return mx_cuda_check(dev, r, what, err);
+  st = mx_cuda_check(dev, r, what, err);
+  if (st == MARS_E_MEMORY) mx_cuda_tell_holders(dev, err);
+  return st;
 }
 
 static mars_status find(mx_cuda *dev, const char *source, CUmodule *out, mars_error *err) {

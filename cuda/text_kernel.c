@@ -98,7 +98,7 @@ static void write_reduce(mx_text_frame *f) {
     if (!f->prog->outs[o].reduce) continue;
     mx_text_put(f->t,
                 "  { R%d a = pile%d.all(leaves); mx_fold(a, shared, xb, yb);\n"
-                "    if (y == 0 && mine) mx_emit<%s>(a, (char *)p.w[%d] + (i64)split * (i64)p.w[%d], p.w[%d] != 0, (i64)ko * ki,\n"
+                "    if (y == 0 && mine) mx_emit<%s>(a, (char *)p.w[%d] + (i64)split * (i64)p.w[%d], p.w[%d] != 0, splits == 1, (i64)ko * ki,\n"
                 "      (i64)k * ki + i, of_bits(p.w[%d]), of_bits(p.w[%d])); }\n",
                 o, o, mx_text_type(f->prog->outs[o].dtype), w, w + 1, w + 2, MX_W_COUNT, w + 3);
   }

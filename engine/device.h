@@ -5,12 +5,14 @@
  * Threads: one owner thread per device calls launch; the other functions are called by who runs the job: the session's thread, or
  * the caller's. Never two at once.
  * Failures: MARS_E_DEVICE from launch or a transfer of a device with memory of its own says that it is lost: the job is planned
- * again without it, and the session asks nothing more of it but destroy. Every other status ends the job.
+ * again without it, and the session asks nothing more of it but destroy. MARS_E_MEMORY: the job is planned again with smaller tasks, and then
+ * without the device, which later jobs use again. Every other status ends the job.
  */
 #ifndef MX_DEVICE_H
 #define MX_DEVICE_H
 
 #include "engine/program.h"
+#include "engine/ranges.h"
 
 typedef struct mx_device mx_device;
 typedef struct mx_kernel mx_kernel; /* a program made ready by one device */
@@ -97,6 +99,7 @@ typedef struct mx_call {
   /* scratch of kernel_scratch() bytes, 64-byte aligned */
   char *scratch;
   bool stream_out; /* results are larger than the caches: store past them */
+  int32_t step;    /* its number in the plan, for profilers */
 } mx_call;
 
 /* One copy between the memory of a device and the host's arena, or another device's memory. The struct is the engine's and
@@ -180,6 +183,7 @@ typedef struct mx_device_kind {
   /* memory_bytes, all that an arena may have, of one that need not be in use yet. */
   mars_status (*describe)(void *ctx, int index, mx_device_info *out, mars_error *err);
   mars_status (*create)(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err);
+  const mx_ranges *ranges; /* a profiler's, which wants to know of every step; NULL: none */
 } mx_device_kind;
 
 #endif

@@ -43,6 +43,7 @@ struct mars_session {
   mx_store *store;
   mx_machine machine;
   struct mx_actor *actor; /* engine/exec/actor.h */
+  const mx_ranges *ranges; /* NULL: nobody wants them */
   mars_session_info info;
   mars_device_info device_info[MX_MAX_DEVICES];
   char device_name[MX_MAX_DEVICES][24];

@@ -23,9 +23,11 @@ if(MARS_HAS_CUDA)
   target_link_libraries(cuda_vm_test PRIVATE cuda_shim mars_core test_oracle GTest::gtest GTest::gtest_main)
   mars_test(cuda_device_test ${CMAKE_CURRENT_LIST_DIR}/cuda_device_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_tile_shim.c)
   target_link_libraries(cuda_device_test PRIVATE cuda_shim mars_core)
+  mars_test(cuda_fault_test ${CMAKE_CURRENT_LIST_DIR}/cuda_fault_test.cc)
+  target_link_libraries(cuda_fault_test PRIVATE cuda_shim api_support)
   # some hundred kernels each through NVRTC, which no sanitizer looks into
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
-  set_tests_properties(${cuda_tests} cuda_device_test PROPERTIES
+  set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
 
   # A suite of the whole library, every session on two simulated GPUs with 1 MiB each for tensors.

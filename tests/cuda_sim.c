@@ -33,9 +33,13 @@ uint64_t cuda_sim_live(char *text, size_t size) {
   if (size > 0) text[0] = '\0';
   if (fn == NULL) return 0;
   fn(&i);
-  snprintf(text, size, "%zu device, %zu pinned, %zu registered bytes, %d streams, %d events, %d modules, %d contexts, %d handles",
-           i.device_bytes, i.pinned_bytes, i.registered_bytes, i.streams, i.events, i.modules, i.contexts, i.handles);
-  return i.device_bytes + i.pinned_bytes + i.registered_bytes + (uint64_t)(i.streams + i.events + i.modules + i.contexts + i.handles);
+  snprintf(text, size,
+           "%zu device, %zu pinned, %zu registered bytes, %d streams, %d events, %d modules, %d contexts, %d pools, %d communicators, "
+           "%d handles",
+           i.device_bytes, i.pinned_bytes, i.registered_bytes, i.streams, i.events, i.modules, i.contexts, i.pools, i.communicators,
+           i.handles);
+  return i.device_bytes + i.pinned_bytes + i.registered_bytes +
+         (uint64_t)(i.streams + i.events + i.modules + i.contexts + i.pools + i.communicators + i.handles);
 }
 
 bool cuda_sim_configure(const char *text) {
@@ -48,6 +52,14 @@ uint64_t cuda_sim_calls(void) {
   CALL(sg_sim_calls);
 
   return fn != NULL ? fn() : 0;
+}
+
+uint64_t cuda_sim_faults(void) {
+  CALL(sg_sim_counts);
+  sg_sim_count_info c = {0};
+
+  if (fn != NULL) fn(&c);
+  return c.faults;
 }
 
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) {
@@ -68,5 +80,6 @@ uint64_t cuda_sim_live(char *text, size_t size) {
 }
 bool cuda_sim_configure(const char *text) { return false; }
 uint64_t cuda_sim_calls(void) { return 0; }
+uint64_t cuda_sim_faults(void) { return 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
 #endif

@@ -19,6 +19,8 @@ uint64_t cuda_sim_live(char *text, size_t size);
 bool cuda_sim_configure(const char *text);
 /* Driver calls since the last settings. */
 uint64_t cuda_sim_calls(void);
+/* Faults of the plan that have happened since the process began. */
+uint64_t cuda_sim_faults(void);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
 

@@ -456,7 +456,7 @@ Results fault_job(mars_session *s) {
 class Faults : public testing::TestWithParam<mars_status> {};
 
 TEST_P(Faults, EveryCallFailsOnce) {
-  const bool lost = GetParam() == MARS_E_DEVICE;
+  const bool lost = GetParam() == MARS_E_DEVICE, full = GetParam() == MARS_E_MEMORY;
   fake_plan plan = platform(2, 128 << 10);
   plan.delay_us = 20;
   plan.fail_with = GetParam();
@@ -488,7 +488,7 @@ TEST_P(Faults, EveryCallFailsOnce) {
       fake_set(&plan);
       mars_status st = mars_run(s, r.data(), r.size(), &err);
       through = fake_calls() <= n;
-      if (lost || through) {
+      if (lost || full || through) {
         EXPECT_TRUE(ok(st, err)) << "call " << n;
       } else {
         EXPECT_TRUE(says(st, err, GetParam(), {"fake:", "injected"})) << "call " << n;
@@ -508,8 +508,10 @@ TEST_P(Faults, EveryCallFailsOnce) {
       break;
   }
 }
-INSTANTIATE_TEST_SUITE_P(Devices, Faults, testing::Values(MARS_E_INTERNAL, MARS_E_DEVICE),
-                         [](const auto &info) { return std::string(info.param == MARS_E_DEVICE ? "lost" : "failed"); });
+INSTANTIATE_TEST_SUITE_P(Devices, Faults, testing::Values(MARS_E_INTERNAL, MARS_E_DEVICE, MARS_E_MEMORY),
+                         [](const auto &info) {
+                           return std::string(info.param == MARS_E_DEVICE ? "lost" : info.param == MARS_E_MEMORY ? "full" : "failed");
+                         });
 
 TEST(Devices, KeptValuesOutliveALostDevice) {
   fake_plan plan = platform(1, MiB);

@@ -275,9 +275,15 @@ template <class T, bool SKIP, bool ROOT> struct A_moments {
 struct mx_store_parts {
   char *at;
   i64 kept, k;
+  b8 fill; /* gaps behind parts with 0: accumulators travel and are spilled as a whole */
   template <class T> __device__ __forceinline__ void operator()(T &v) {
+    const i64 end = (kept * (i64)sizeof(T) + 63) & ~(i64)63;
     mx_st(at + k * (i64)sizeof(T), v);
-    at += (kept * (i64)sizeof(T) + 63) & ~(i64)63;
+    if (fill && k == kept - 1) {
+#pragma unroll 1
+      for (i64 i = kept * (i64)sizeof(T); i < end; i++) at[i] = 0;
+    }
+    at += end;
   }
 };
 struct mx_load_parts {
@@ -288,13 +294,13 @@ struct mx_load_parts {
     at += (kept * (i64)sizeof(T) + 63) & ~(i64)63;
   }
 };
-template <class A> MX_DEV void mx_put(A &a, char *base, i64 kept, i64 k) {
-  mx_store_parts v = {base, kept, k};
+template <class A> MX_DEV void mx_put(A &a, char *base, i64 kept, i64 k, b8 fill) {
+  mx_store_parts v = {base, kept, k, fill};
   a.parts(v);
 }
-template <class Out, class A> MX_DEV void mx_emit(A &a, char *base, b8 finish, i64 kept, i64 k, f64 n, f64 ddof) {
+template <class Out, class A> MX_DEV void mx_emit(A &a, char *base, b8 finish, b8 fill, i64 kept, i64 k, f64 n, f64 ddof) {
   if (finish) mx_st(base + k * (i64)sizeof(Out), mx_cast<Out>(a.last(n, ddof)));
-  else mx_put(a, base, kept, k);
+  else mx_put(a, base, kept, k, fill);
 }
 
 /* ---- in a block ---- */
@@ -440,5 +446,5 @@ MX_DEV void mx_combine(const char *const *table, const char *base, i64 step, i64
   }
   A a = pile.all(leaves);
   mx_fold(a, shared, bx_bits, by_bits);
-  if (y == 0 && mine) mx_emit<Out>(a, out, finish, kept, k, count, ddof);
+  if (y == 0 && mine) mx_emit<Out>(a, out, finish, true, kept, k, count, ddof);
 }

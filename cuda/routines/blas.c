@@ -74,7 +74,7 @@ mars_status mx_cuda_work(mx_cuda *dev, size_t bytes, CUdeviceptr *out, mars_erro
     if (b->work != 0) (void)dev->cu->cuMemFree(b->work);
     b->work = 0;
     b->work_bytes = 0;
-    MX_TRY(mx_cuda_check(dev, dev->cu->cuMemAlloc(&b->work, bytes), "workspace of a routine", err));
+    MX_TRY(mx_cuda_room(dev, bytes, MX_ROOM_WORK, &b->work, "workspace of a routine", err));
     b->work_bytes = bytes;
   }
   *out = b->work;

@@ -133,7 +133,7 @@ typedef struct run {
   mx_plan *plan;
   mx_kernel **kernels[MX_MAX_DEVICES]; /* of each device, those that it runs */
   int64_t n_kernels;
-  int lost;        /* device that failed for good, -1 */
+  mx_culprit culprit;
   mx_value **kept; /* retained while the job runs */
   size_t n_kept;
 } run;
@@ -152,7 +152,8 @@ static mars_status make_kernel(run *r, int d, int64_t i, mars_error *err) {
   if (d && r->plan->kernels.at[i].routine) return MARS_OK; /* its tile operations are the device's own */
   mars_status st = m->dev->ops->kernel_create(m->dev, &r->plan->kernels.at[i].prog, &r->kernels[d][i], &bad);
   if (st == MARS_OK) return st;
-  if (d && st == MARS_E_DEVICE) r->lost = d;
+  if (d && st == MARS_E_DEVICE) r->culprit.lost = d;
+  if (d && st == MARS_E_MEMORY) r->culprit.full = d;
   if (err) *err = bad;
   if (d && !strstr(bad.message, m->name)) (void)mx_fail(err, st, "%s: device %s: %s", r->plan->fn, m->name, bad.message);
   return st;
@@ -279,17 +280,32 @@ static mars_status run_plan(run *r, const mx_plan_input *input, mx_plan **out, m
     goto done;
   }
   MX_TRY(prepare_kept(r, err));
-  MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, &r->lost, err));
+  MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, &r->culprit, err));
   job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
 done:
   return st;
+}
+
+/* What a device has beyond its arena (a routine's workspace, kernels) is not planned. It has waited for its own work and given back
+   what it could: now tasks are split, and in the end the others do without it, in this job only. */
+static bool with_less(run *r, const mars_error *bad, mx_plan_input *input) {
+  mars_session *s = r->actor->session;
+  const int full = r->culprit.full;
+  if (input->without >> full & 1) return false;
+  const bool split = !input->smaller;
+  if (split) input->smaller = 1;
+  else input->without |= 1u << full;
+  mx_log(s, MARS_LOG_WARNING, "%s; the job is run again %s %s", bad->message,
+         split ? "in smaller tasks, for the sake of device" : "without device", s->machine.device[full].name);
+  return true;
 }
 
 /* A factorisation may find that the matrix needs another method; a device may be lost, and the others do its part: what is kept
    is on the host as well. */
 static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_input *input) {
   mars_session *s = r->actor->session;
-  const int lost = r->lost;
+  const int lost = r->culprit.lost;
+  if (r->culprit.full > 0 && st == MARS_E_MEMORY) return with_less(r, bad, input);
   if (lost > 0 && !s->machine.device[lost].lost) {
     mx_session_lose(s, lost);
     mx_log(s, MARS_LOG_WARNING, "%s; the job is run again without device %s", bad->message, s->machine.device[lost].name);
@@ -317,7 +333,7 @@ mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
   mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .wants = job->wants,
                          .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept};
   for (;;) { /* from the beginning, results written over, while a failure says that another plan will do */
-    r.lost = -1;
+    r.culprit = (mx_culprit){-1, -1};
     st = run_plan(&r, &input, &plan, &bad);
     if (!another_way(&r, st, &bad, &input)) break;
     if (plan) publish_kept(&r, false);

@@ -82,10 +82,16 @@ void mx_job_list(mars_job *job); /* a new record; its last unref takes it out ag
 void mx_job_unref(mars_job *job);
 int64_t mx_now_ns(void);
 
+/* Devices with memory of their own whose failure ended a run, -1: none. */
+typedef struct mx_culprit {
+  int lost; /* MARS_E_DEVICE: it is of no use any more */
+  int full; /* MARS_E_MEMORY: it wanted more memory beside its arena than there is now */
+} mx_culprit;
+
 /* engine/exec/executor.c: play a plan. kernels[d]: device d's, one per plan kernel. On return nothing is in flight; kept chunks' places have been written back to their values.
-   *lost: device whose failure (MARS_E_DEVICE) ended the run, -1. */
+   *culprit: the device whose failure ended the run. */
 mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **const *kernels, mx_scratch_fn *scratch,
-                       void *scratch_ctx, int *lost, mars_error *err);
+                       void *scratch_ctx, mx_culprit *culprit, mars_error *err);
 
 /* engine/exec/explain.c: text of a plan, mx_alloc'ed. NULL: no memory. */
 char *mx_explain(const mx_plan *plan, mars_explain_format format);

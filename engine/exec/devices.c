@@ -139,6 +139,7 @@ static void find_peers(mx_machine *m) {
 mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const *kinds, int n_kinds, mars_error *err) {
   finder f = {s, kinds, n_kinds};
   const char *list = s->config.devices ? s->config.devices : getenv("MARS_DEVICES");
+  for (int k = 0; k < n_kinds && !s->ranges; k++) s->ranges = kinds[k]->ranges;
   snprintf(s->device_name[0], sizeof s->device_name[0], "host");
   s->machine.device[0] = (mx_machine_device){.dev = s->device, .name = s->device_name[0], .arena_bytes = s->machine.arena_bytes};
   s->machine.n_devices = 1;

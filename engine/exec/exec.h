@@ -31,6 +31,7 @@ typedef struct mx_move {
   int32_t made;       /* COMPUTE step of `from` that made what is read, -1 */
   bool loading;       /* what is read is still on its way into `from` */
   bool spill;
+  uint64_t range;     /* a profiler's */
   uint8_t halves;     /* COPY: 1 read side known, 2 written side known */
   mx_transfer copy;
   mx_io io;
@@ -52,6 +53,7 @@ typedef struct mx_lane {
   int64_t out_from;
   mx_batch *batch;    /* being filled */
   int batches;        /* launched and not reported */
+  bool broken;        /* the owner's: a batch has failed */
   int64_t batch_points;
   int32_t computed;   /* last COMPUTE step that has ended */
 } mx_lane;
@@ -78,7 +80,7 @@ typedef struct mx_exec {
   bool failed;
   mars_status status;
   mars_error error;
-  int lost;           /* device that failed for good, -1 */
+  mx_culprit culprit;
   int64_t next_progress_ns;
 } mx_exec;
 

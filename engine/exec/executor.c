@@ -27,7 +27,8 @@ void mx_exec_fail(mx_exec *x, int device, mars_status st, const mars_error *err)
   x->status = st;
   if (err) x->error = *err;
   if (!device || st == MARS_E_NUMERIC || st == MX_E_CONDITION) return;
-  if (st == MARS_E_DEVICE) x->lost = device;
+  if (st == MARS_E_DEVICE) x->culprit.lost = device;
+  if (st == MARS_E_MEMORY) x->culprit.full = device;
   const char *name = x->plan->machine->device[device].name;
   if (err && strstr(err->message, name)) return;
   const int64_t code = x->error.code;
@@ -63,6 +64,8 @@ static mx_batch *new_batch(mx_exec *x, mx_lane *l) {
   b->n = 0;
   b->tasks = 0;
   b->device = l->device;
+  b->broken = &l->broken;
+  b->ranges = x->session->ranges;
   l->batch_points = 0;
   return b;
 }
@@ -130,6 +133,7 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
     mx_exec_nomem(x);
     return false;
   }
+  call->step = number;
   if (!b->n) b->first_step = number;
   b->last_step = number;
   b->calls[b->n++] = call;
@@ -311,7 +315,7 @@ static void write_back_copy(const mx_exec *x, int32_t c, mx_chunk *e) {
   if (x->n == 1) return;
   e->device = 0;
   for (int d = 1; d < x->n && !e->device; d++) {
-    if (!is_there(&x->lane[d], c) || d == x->lost) continue;
+    if (!is_there(&x->lane[d], c) || d == x->culprit.lost) continue;
     e->device = d;
     e->there = x->lane[d].offset[c];
   }
@@ -369,9 +373,9 @@ static void end(mx_exec *x) {
 }
 
 mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel **const *kernels, mx_scratch_fn *scratch,
-                       void *scratch_ctx, int *lost, mars_error *err) {
+                       void *scratch_ctx, mx_culprit *culprit, mars_error *err) {
   mars_session *s = actor->session;
-  mx_exec x = {.actor = actor, .session = s, .job = job, .plan = plan, .mem = &s->mem, .lost = -1};
+  mx_exec x = {.actor = actor, .session = s, .job = job, .plan = plan, .mem = &s->mem, .culprit = {-1, -1}};
   x.n = plan->task_device ? plan->machine->n_devices : 1;
   for (int d = 0; d < x.n; d++) {
     mx_device *dev = plan->machine->device[d].dev;
@@ -391,7 +395,7 @@ mars_status mx_execute(mx_actor *actor, mars_job *job, mx_plan *plan, mx_kernel 
     mx_exec_nomem(&x);
   }
   end(&x);
-  *lost = x.lost;
+  *culprit = x.culprit;
   if (x.failed && err) *err = x.error;
   return x.failed ? x.status : MARS_OK;
 }

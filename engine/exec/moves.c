@@ -84,8 +84,15 @@ static bool may_start(const mx_exec *x, const mx_move *m) {
   return m->from < 0 || (!m->loading && m->made <= x->lane[m->from].computed);
 }
 
+static const char *name_of(const mx_move *m) {
+  if (m->kind == MX_MOVE_LOAD) return m->spill ? "load of a spilled chunk" : "load";
+  if (m->kind == MX_MOVE_STORE) return m->spill ? "spill" : "store";
+  return m->from == 0 ? "copy up" : m->to == 0 ? "copy down" : "copy from a peer";
+}
+
 static void start(mx_exec *x, mx_move *m) {
   x->flying++;
+  if (x->session->ranges) m->range = x->session->ranges->start(name_of(m), m->step);
   if (m->to >= 0) x->lane[m->to].loading[m->chunk] = MX_IO_FLIES;
   if (m->kind == MX_MOVE_COPY) {
     mx_device *dev = x->lane[m->to ? m->to : m->from].dev;
@@ -298,6 +305,7 @@ static void io_ended(mx_exec *x, mx_move *m) {
 
 void mx_exec_move_ended(mx_exec *x, mx_move *m) {
   x->flying--;
+  if (x->session->ranges) x->session->ranges->end(m->range);
   const bool copy = m->kind == MX_MOVE_COPY;
   const mars_status st = copy ? m->copy.status : m->io.status;
   if (copy) {

@@ -11,6 +11,17 @@ struct mx_owner {
 
 enum { LAUNCH = 0, STOP = 1 };
 
+static void launch(mx_owner *o, mx_batch *b) {
+  if (*b->broken) {
+    b->status = MARS_E_CANCELLED; /* nobody hears of it: the one that broke the lane is reported before */
+    return;
+  }
+  if (b->ranges) b->ranges->push("compute", b->first_step);
+  b->status = o->device->ops->launch(o->device, b->calls, b->n, &b->error);
+  if (b->ranges) b->ranges->pop();
+  *b->broken = b->status != MARS_OK;
+}
+
 static void *owner_main(void *arg) {
   mx_owner *o = arg;
   for (;;) {
@@ -19,7 +30,7 @@ static void *owner_main(void *arg) {
       mx_message *next = m->next;
       if (m->kind == STOP) return NULL;
       mx_batch *b = (mx_batch *)m;
-      b->status = o->device->ops->launch(o->device, b->calls, b->n, &b->error);
+      launch(o, b);
       m->kind = o->report_kind;
       mx_mailbox_post(o->reports, m);
       m = next;

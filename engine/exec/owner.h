@@ -14,6 +14,8 @@ typedef struct mx_batch {
   mx_call **calls;
   int n, cap;
   int device;
+  bool *broken; /* the owner's to set and ask: an earlier batch of the lane failed, and this one would read what it did not write */
+  const mx_ranges *ranges; /* a profiler's; NULL */
   int64_t tasks;
   int32_t first_step, last_step;
   mars_status status;

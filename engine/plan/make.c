@@ -54,6 +54,16 @@ static void do_without(mx_plan *plan, int device) {
   mx_tile_choose(plan);
 }
 
+static void smaller(mx_plan *plan) { plan->chunk_elements = plan->chunk_elements / 4 > SMALLEST_CHUNK ? plan->chunk_elements / 4 : SMALLEST_CHUNK; }
+
+/* What an earlier run of the job has found out. */
+static void heed(mx_plan *plan, const mx_plan_input *input) {
+  for (int d = 1; d < plan->own.n_devices; d++)
+    if (input->without >> d & 1) do_without(plan, d);
+  plan->attempt = input->smaller;
+  for (int i = 0; i < input->smaller && plan->own.chunk_elements <= 0 && plan->chunk_elements > SMALLEST_CHUNK; i++) smaller(plan);
+}
+
 mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, mx_scratch_fn *scratch, void *ctx,
                          mx_plan **out, mars_error *err) {
   mars_status st = MARS_OK;
@@ -68,6 +78,7 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   bool routines = false;
   for (int64_t k = 0; k < plan->kernels.n; k++) routines |= plan->kernels.at[k].routine != NULL;
   mx_tile_choose(plan);
+  heed(plan, input);
   for (;; plan->attempt++) {
     plan->spill_short = false;
     plan->refused = -1;
@@ -80,7 +91,7 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
     }
     if (st != MARS_E_BUDGET || (least && (!routines || plan->spill_short || plan->attempt >= MOST_ATTEMPTS))) break;
     if (least) continue; /* routines have sizes of their own */
-    plan->chunk_elements = plan->chunk_elements / 4 > SMALLEST_CHUNK ? plan->chunk_elements / 4 : SMALLEST_CHUNK;
+    smaller(plan);
   }
   if (st != MARS_OK) goto done;
   mx_error_clear(err);

@@ -225,7 +225,7 @@ typedef struct mx_plan {
   MX_VEC(mx_step) steps;
   int64_t n_tasks;
   uint8_t *task_device;   /* [n_tasks]; NULL: the host runs all */
-  uint32_t without;       /* bit d: device d is left alone, since the working set does not fit it */
+  uint32_t without;       /* bit d: device d is left alone, since the working set does not fit it, or it ran out of memory */
   int refused;            /* device whose arena was too small in the last attempt */
   mx_plan_stats stats;
 } mx_plan;
@@ -241,6 +241,8 @@ typedef struct mx_plan_input {
   const mx_want *wants;
   size_t n_wants;
   int exact;             /* as in mx_plan */
+  int smaller;           /* so many times as in plans that did not fit, tasks are made smaller from the beginning */
+  uint32_t without;      /* bit d: device d is left alone */
   mx_value *const *kept; /* values that the session holds in arena and spill store */
   size_t n_kept;
 } mx_plan_input;

@@ -75,7 +75,10 @@ SIM_API int sg_sim_configure(const char *text) {
     end_everything(lock);
     state_rebuild();
   }
-  for (Device &d : s.devices) d.steps = 0;
+  for (Device &d : s.devices) {
+    d.steps = 0;
+    d.lost = d.lost && !s.contexts.empty(); /* the next application finds it in order */
+  }
   return 0;
 }
 

@@ -32,7 +32,7 @@ typedef struct sg_sim_count_info {
 void sg_sim_reset(void);
 /* "devices=4 bytes=64M links=nvlink seed=3 fault=copy:3,alloc:7": the settings of README.md without their prefix, separated by
    white space; what is not named stays. devices, bytes, cc and links only while no context exists.
-   Starts the fault plan's counters anew. 0, or -1 with nothing changed and the reason in sg_sim_error(). */
+   Starts the fault plan's counters anew; a device that was lost is back if no context exists. 0, or -1 with nothing changed and the reason in sg_sim_error(). */
 int sg_sim_configure(const char *text);
 const char *sg_sim_error(void);
 void sg_sim_live(sg_sim_live_info *out);

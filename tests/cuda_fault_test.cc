@@ -1,0 +1,207 @@
+// The n-th driver call fails, n = 0, 1, ... until none does, in a job on two simulated GPUs that is larger than their memory:
+// the right result or a clean error, and everything given back. A device that is lost, memory that runs out in mid-job.
+#include "tests/api_util.h"
+#include "tests/cuda_shim.h"
+#include "tests/cuda_sim.h"
+
+#include <cstdlib>
+
+using namespace api;
+
+namespace {
+
+const int64_t kRows = 48, kCols = 128; // 48 KiB; each device has 32 KiB for it all
+const int64_t kSide = 40;
+
+using Results = std::vector<double>;
+
+Array input() {
+  Rng rng(11);
+  Array a(MARS_F64, {kRows, kCols});
+  for (int64_t i = 0; i < a.size(); i++) ((double *)a.bytes.data())[i] = rng.unit() - 0.5;
+  return a;
+}
+
+// Elementwise, a reduction whose partial results meet, a second pass, a product, a factor.
+mars_status job(mars_session *s, const Array &x, Results *out, mars_error *err) {
+  Array y(MARS_F64, {kRows, kCols}), l(MARS_F64, {kSide, kSide});
+  mars_random_seed(s, 3);
+  mars_tensor *t = borrow(s, x), *d = mars_subtract(mars_multiply(t, mars_float(s, 3)), mars_mean(t, MARS_ALL));
+  mars_tensor *r = mars_random_uniform(s, MARS_F64, MARS_SHAPE(kSide, kSide), 0, 1);
+  mars_tensor *spd = mars_add(mars_matmul(r, mars_transpose(r)), mars_eye(s, MARS_F64, kSide, kSide, 0));
+  mars_output o[2] = {};
+  o[0].tensor = d, o[0].sink = MARS_SINK_MEMORY, o[0].data = y.bytes.data(), o[0].bytes = y.bytes.size();
+  o[1].tensor = mars_cholesky(spd), o[1].sink = MARS_SINK_MEMORY, o[1].data = l.bytes.data(), o[1].bytes = l.bytes.size();
+  mars_job *running = nullptr;
+  mars_status st = mars_submit(s, o, 2, &running, err);
+  if (st == MARS_OK) st = mars_wait(running, err);
+  mars_job_release(running);
+  out->clear();
+  for (int64_t i = 0; i < y.size(); i++) out->push_back(((const double *)y.bytes.data())[i]);
+  for (int64_t i = 0; i < l.size(); i++) out->push_back(((const double *)l.bytes.data())[i]);
+  return st;
+}
+
+mars_status open_on(const char *devices, mars_session **s, mars_error *err, std::string *log = nullptr) {
+  static const std::string folder = test_tmp();
+  const char *dirs[] = {folder.c_str()};
+  mars_session_config c;
+  mars_session_config_init(&c);
+  c.host_budget_bytes = 4 * MiB;
+  c.device_budget_bytes = 32 << 10;
+  c.chunk_elements = 1024;
+  c.threads = 1;
+  c.spill_dirs = dirs, c.n_spill_dirs = 1;
+  c.devices = devices;
+  if (log != nullptr) {
+    c.user = log;
+    c.log = [](void *user, mars_log_level, const char *text) { *(std::string *)user += std::string(text) + "\n"; };
+  }
+  return mars_session_create(&c, s, err);
+}
+
+class CudaFaults : public testing::Test {
+protected:
+  static void SetUpTestSuite() {
+    x_ = input();
+    mars_session *s = nullptr;
+    mars_error err = {};
+    ASSERT_TRUE(ok(open_on("host", &s, &err), err));
+    ASSERT_TRUE(ok(job(s, x_, &want_, &err), err));
+    mars_session_destroy(s);
+  }
+  void SetUp() override {
+    if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not fail on demand";
+    ASSERT_TRUE(cuda_sim_configure("devices=2 fault="));
+    nothing_left();
+  }
+  void TearDown() override { cuda_sim_configure("fault="); }
+
+  void nothing_left() {
+    char text[1000];
+    EXPECT_EQ(cuda_sim_failed_checks(text, sizeof text), 0u) << text;
+    EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
+  }
+  void right(const Results &got) {
+    ASSERT_EQ(got.size(), want_.size());
+    for (size_t i = 0; i < got.size(); i++) ASSERT_NEAR(got[i], want_[i], 1e-12 * (1 + std::fabs(want_[i]))) << i;
+  }
+
+  struct Counts {
+    int failed = 0, right = 0;
+  };
+  // One session and one job under this fault; false: it did not happen.
+  bool once(const std::string &fault, Counts *counts) {
+    mars_session *s = nullptr;
+    mars_error err = {};
+    Results got;
+    EXPECT_TRUE(cuda_sim_configure(("fault=" + fault).c_str()));
+    const uint64_t before = cuda_sim_faults();
+    mars_status st = open_on("cuda:0,cuda:1", &s, &err);
+    if (st != MARS_OK) {
+      EXPECT_EQ(s, nullptr);
+    } else {
+      st = job(s, x_, &got, &err);
+      mars_session_destroy(s);
+    }
+    const bool happened = cuda_sim_faults() > before;
+    EXPECT_TRUE(cuda_sim_configure("fault="));
+    if (st == MARS_OK) {
+      counts->right++;
+      right(got);
+    } else {
+      counts->failed++;
+      EXPECT_TRUE(happened) << err.message;
+      EXPECT_EQ(err.status, st);
+      EXPECT_NE(std::string(err.message).find("mars_"), std::string::npos) << err.message;
+      EXPECT_TRUE(st == MARS_E_MEMORY || st == MARS_E_DEVICE || st == MARS_E_ARG) << mars_status_name(st) << ": " << err.message;
+    }
+    nothing_left();
+    return happened;
+  }
+  // n = 0, 1, ... until it does not happen any more. Steps: of a quick run, and of a usual one (MARS_TEST_FULL=1: 1).
+  Counts sweep(const std::string &kind, const std::string &behind = "", int quick_step = 7, int step = 1) {
+    Counts counts;
+    if (getenv("MARS_TEST_FULL") != nullptr) step = 1;
+    for (int n = 0; !HasFailure(); n += quick() ? quick_step : step) {
+      EXPECT_LT(n, 3000);
+      SCOPED_TRACE(kind + ":" + std::to_string(n) + behind);
+      if (!once(kind + ":" + std::to_string(n) + behind, &counts)) break;
+    }
+    printf("%s%s: %d times the right result, %d errors\n", kind.c_str(), behind.c_str(), counts.right, counts.failed);
+    return counts;
+  }
+
+  static Array x_;
+  static Results want_;
+};
+Array CudaFaults::x_;
+Results CudaFaults::want_;
+
+TEST_F(CudaFaults, EveryAllocation) {
+  Counts c = sweep("alloc", "", 3);
+  EXPECT_GT(c.right + c.failed, 8);
+}
+TEST_F(CudaFaults, EveryCopy) { EXPECT_GT(sweep("copy").right, 4); }
+TEST_F(CudaFaults, EveryLaunch) { EXPECT_GT(sweep("launch").right, 4); }
+TEST_F(CudaFaults, EveryCopyBreaksItsContext) { EXPECT_GT(sweep("copy", ":sticky").right, 4); }
+TEST_F(CudaFaults, EveryLaunchBreaksItsContext) { EXPECT_GT(sweep("launch", ":sticky").right, 4); }
+TEST_F(CudaFaults, EveryCall) { EXPECT_GT(sweep("call", "", 23, 3).failed, 4); }
+TEST_F(CudaFaults, ADeviceIsLostAtEveryStep) {
+  EXPECT_GT(sweep("lose:0").right, 4);
+  EXPECT_GT(sweep("lose:1").right, 4);
+}
+
+// Memory for a kernel or a workspace is not there in mid-job: waited for, then smaller tasks, then without that device, which the
+// next job uses again. (What an allocation of the arena itself meets is an error: EveryAllocation.)
+TEST_F(CudaFaults, WithoutMemoryTheJobTakesAnotherWay) {
+  std::string log;
+  mars_session *s = nullptr;
+  mars_error err = {};
+  Results got;
+  ASSERT_TRUE(ok(open_on("cuda:0,cuda:1", &s, &err, &log), err));
+  ASSERT_TRUE(cuda_sim_configure("fault=launch:0,launch:1"));
+  EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+  right(got);
+  EXPECT_NE(log.find("in smaller tasks, for the sake of device cuda:"), std::string::npos) << log;
+  EXPECT_EQ(log.find("without device"), std::string::npos) << log;
+  log.clear();
+  std::string fault = "fault=launch:0"; // everything of cuda:0 and cuda:1 fails, so that the host is left
+  for (int i = 1; i < 40; i++) fault += ",launch:" + std::to_string(i);
+  ASSERT_TRUE(cuda_sim_configure(fault.c_str()));
+  EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+  right(got);
+  EXPECT_NE(log.find("without device cuda:0"), std::string::npos) << log;
+  EXPECT_NE(log.find("without device cuda:1"), std::string::npos) << log;
+  mars_session_info info;
+  mars_session_get_info(s, &info);
+  for (int i = 0; i < info.n_devices; i++) EXPECT_FALSE(info.devices[i].lost) << info.devices[i].name;
+  // and back
+  ASSERT_TRUE(cuda_sim_configure("fault="));
+  const uint64_t before = cuda_sim_calls();
+  EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+  right(got);
+  EXPECT_GT(cuda_sim_calls(), before + 20);
+  mars_session_destroy(s);
+  nothing_left();
+}
+
+// An error of memory says who holds what.
+TEST_F(CudaFaults, AnErrorOfMemoryNamesTheHolders) {
+  std::string log;
+  mars_session *s = nullptr;
+  mars_error err = {};
+  Results got;
+  ASSERT_TRUE(ok(open_on("cuda:0", &s, &err, &log), err));
+  std::string fault = "fault=alloc:0";
+  for (int i = 1; i < 60; i++) fault += ",alloc:" + std::to_string(i);
+  ASSERT_TRUE(cuda_sim_configure(fault.c_str()));
+  EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+  right(got);
+  EXPECT_NE(log.find("bytes for tensors"), std::string::npos) << log;
+  EXPECT_NE(log.find("without device cuda:0"), std::string::npos) << log;
+  mars_session_destroy(s);
+  nothing_left();
+}
+
+} // namespace
