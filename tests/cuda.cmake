@@ -12,10 +12,11 @@ if(MARS_HAS_CUDA)
   # The host device's own tests, run by the CUDA device: every program against the oracle.
   add_executable(cuda_vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
                  ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc
-                 ${CMAKE_CURRENT_LIST_DIR}/cuda_ops_test.cc ${CMAKE_CURRENT_LIST_DIR}/loops_shim.c)
+                 ${CMAKE_CURRENT_LIST_DIR}/cuda_ops_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_traffic_test.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/loops_shim.c)
   target_compile_definitions(cuda_vm_test PRIVATE VM_CUDA)
   # in parts, as each compiles some hundred kernels; a driver is looked for among the stand-ins first
-  foreach(part VmPoints*:VmPieces*:VmDevice*:VmScan* VmReduce* *EveryRow* CudaRandom*:*CudaOps*)
+  foreach(part VmPoints*:VmPieces*:VmDevice*:VmScan* VmReduce* *EveryRow* CudaRandom*:*CudaOps* *Traffic*)
     string(MAKE_C_IDENTIFIER "cuda_vm_test_${part}" name)
     add_test(NAME ${name} COMMAND cuda_vm_test --gtest_filter=${part})
     list(APPEND cuda_tests ${name})
@@ -25,9 +26,21 @@ if(MARS_HAS_CUDA)
   target_link_libraries(cuda_device_test PRIVATE cuda_shim mars_core)
   mars_test(cuda_fault_test ${CMAKE_CURRENT_LIST_DIR}/cuda_fault_test.cc)
   target_link_libraries(cuda_fault_test PRIVATE cuda_shim api_support)
+  if(MARS_INCLUDE_nvtx)
+    # a tool that NVTX loads, and what it sees
+    add_library(nvtx_tool MODULE ${CMAKE_CURRENT_LIST_DIR}/nvtx_tool.c)
+    target_include_directories(nvtx_tool SYSTEM PRIVATE ${MARS_INCLUDE_nvtx})
+    target_link_libraries(nvtx_tool PRIVATE Threads::Threads)
+    mars_test(nvtx_test ${CMAKE_CURRENT_LIST_DIR}/nvtx_test.cc)
+    target_link_libraries(nvtx_test PRIVATE cuda_shim api_support)
+    target_compile_definitions(nvtx_test PRIVATE NVTX_TOOL="$<TARGET_FILE:nvtx_tool>")
+    add_dependencies(nvtx_test nvtx_tool)
+    add_test(NAME nvtx_test_without_a_tool COMMAND nvtx_test --gtest_filter=WithoutATool.*)
+    list(APPEND nvtx_tests nvtx_test nvtx_test_without_a_tool)
+  endif()
   # some hundred kernels each through NVRTC, which no sanitizer looks into
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
-  set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test PROPERTIES
+  set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test ${nvtx_tests} PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
 
   # A suite of the whole library, every session on two simulated GPUs with 1 MiB each for tensors.
