@@ -1,6 +1,7 @@
 // Every elementwise row, dtype by dtype, and every generator, by the CUDA device: within the row's bound of the oracle, exact
 // rows and words of generators bit for bit.
 #include "tests/cuda_shim.h"
+#include "tests/cuda_sim.h"
 #include "tests/loops_util.h"
 #include "tests/vm_util.h"
 
@@ -62,7 +63,19 @@ public:
     std::vector<Bytes *> in;
     std::vector<mars_dtype> types;
     for (int k = 0; k < row_.arity; k++) in.push_back(&in_[k]), types.push_back(operand(k));
+    uint64_t read[2] = {0, 0}, written[2] = {0, 0}, operands = 0;
+    cuda_sim_kernel_bytes("mx_kernel", &read[0], &written[0]);
     Bytes got = run(prog_, n_, in, types, result_);
+    cuda_sim_kernel_bytes("mx_kernel", &read[1], &written[1]);
+    if (cuda_sim_is_used()) { // one pass: every operand read once, the result written once
+      for (mars_dtype dt : types) operands += (uint64_t)n_ * mars_dtype_bytes(dt);
+      // results that need not all of the operand: isnan of an integer, imag of a real number
+      const std::string name = row_.name;
+      const bool looks_away = name == "isnan" || name == "isinf" || name == "isfinite" || name == "signbit" || name == "real" || name == "imag";
+      EXPECT_LE(read[1] - read[0], operands) << name << "<" << mars_dtype_name(dt_) << "> of " << n_;
+      EXPECT_TRUE(looks_away || read[1] - read[0] == operands) << name << "<" << mars_dtype_name(dt_) << "> reads " << read[1] - read[0];
+      EXPECT_EQ(written[1] - written[0], (uint64_t)n_ * mars_dtype_bytes(result_)) << row_.name << "<" << mars_dtype_name(dt_) << "> of " << n_;
+    }
     int shown = 0, judged_count = 0;
     for (int64_t i = 0; i < n_ && shown < 3; i++) {
       Num args[3];

@@ -15,6 +15,7 @@ struct Launch {
   std::vector<char> params;
   int device;
   sg_ptx_counts counts;
+  std::array<sg_ptx_traffic, 64> traffic;
 };
 
 CUresult result_of(sg_ptx_status status) {
@@ -43,20 +44,30 @@ CUresult run_launch(Launch &l, std::vector<Touch> *met) {
   std::shared_lock<std::shared_mutex> guard(state().mapping);
   l.grid.touched = note_touch;
   l.grid.touched_user = met;
+  l.grid.max_traffic = l.traffic.size(), l.grid.traffic = l.traffic.data();
   sg_ptx_status status =
       sg_ptx_launch(l.kernel, &l.grid, nullptr, l.params.data(), state().memory, l.device, &l.counts, error, sizeof error);
   if (status != SG_PTX_OK) fail_check("%s: %s", sg_ptx_status_name(status), error);
   return result_of(status);
 }
 
+/* Read of variables of the module: tables of functions, not the application's data. */
+uint64_t read_of_variables(const Launch &l) {
+  uint64_t n = 0;
+  for (size_t i = 0; i < l.grid.traffic_count && i < l.traffic.size(); i++)
+    if (state().allocations.count(uintptr_t(l.traffic[i].allocation.base)) == 0) n += l.traffic[i].read_bytes;
+  return n;
+}
+
 void count_launch(const Launch &l) {
   State &s = state();
   State::KernelCount &k = s.kernels[l.name];
+  const uint64_t read = l.counts.global_read_bytes - read_of_variables(l);
   s.counts.launches++;
-  s.counts.global_read_bytes += l.counts.global_read_bytes;
+  s.counts.global_read_bytes += read;
   s.counts.global_written_bytes += l.counts.global_written_bytes;
   k.launches++;
-  k.read += l.counts.global_read_bytes;
+  k.read += read;
   k.written += l.counts.global_written_bytes;
 }
 
