@@ -140,6 +140,19 @@ static void save(const char *file, const mx_compiled *c) {
     (void)unlink(temp);
 }
 
+/* $MARS_KERNEL_SOURCES: a folder that gets the text of every kernel, by the same name as in the cache. */
+static void keep_source(const char *source, const char *name) {
+  const char *dir = getenv("MARS_KERNEL_SOURCES");
+  char path[1200];
+  FILE *f;
+
+  if (dir == NULL || dir[0] == '\0' || snprintf(path, sizeof path, "%s/%s.cu", dir, name) >= (int)sizeof path) return;
+  f = fopen(path, "wx"); /* one that is there says the same */
+  if (f == NULL) return;
+  (void)fputs(source, f);
+  (void)fclose(f);
+}
+
 /* ---- the compiler ---- */
 
 /* The log's first error, and where it stands in the text. */
@@ -200,7 +213,8 @@ static mars_status compile(const mx_cuda_api *cu, mx_mem *mem, const char *sourc
 
 mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, int arch, bool machine, mx_compiled *out,
                        mars_error *err) {
-  char option[64], folder[1024], file[1100];
+  char option[64], folder[1024], file[1100], name[40];
+  XXH128_hash_t key;
   bool caching = cache_folder(folder, sizeof folder);
   mars_status st;
 
@@ -208,10 +222,11 @@ mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, i
   if (machine && (cu->nvrtcGetCUBIN == NULL || cu->nvrtcGetCUBINSize == NULL))
     return mx_fail(err, MARS_E_UNSUPPORTED, "mars_run: this NVRTC makes no machine code");
   snprintf(option, sizeof option, "--gpu-architecture=%s_%d", machine ? "sm" : "compute", arch);
+  key = key_of(cu, source, option);
+  snprintf(name, sizeof name, "%016llx%016llx", (unsigned long long)key.high64, (unsigned long long)key.low64);
+  keep_source(source, name);
   if (caching) {
-    XXH128_hash_t key = key_of(cu, source, option);
-
-    snprintf(file, sizeof file, "%s/%016llx%016llx", folder, (unsigned long long)key.high64, (unsigned long long)key.low64);
+    snprintf(file, sizeof file, "%s/%s", folder, name);
     if (load(mem, file, out)) return MARS_OK;
   }
   st = compile(cu, mem, source, option, machine, out, err);

@@ -4,6 +4,7 @@
  * The cache: a folder of its owner's alone, $MARS_CACHE_DIR, else $XDG_CACHE_HOME/mars, else $HOME/.cache/mars; set
  * MARS_CACHE_DIR to the empty string for none. A file is named by the hash of all that its contents come from, is written under
  * another name and then renamed, and carries a checksum: one that does not fit is compiled again and written over.
+ * MARS_KERNEL_SOURCES names a folder that gets every kernel's text, for a look at it and for the tests' compile matrix.
  *
  * Layer: cuda. Threads: any; no state but the files.
  */

@@ -26,6 +26,16 @@ if(MARS_HAS_CUDA)
   target_link_libraries(cuda_device_test PRIVATE cuda_shim mars_core)
   mars_test(cuda_fault_test ${CMAKE_CURRENT_LIST_DIR}/cuda_fault_test.cc)
   target_link_libraries(cuda_fault_test PRIVATE cuda_shim api_support)
+  # The kernels of a suite for every architecture. Of all suites: tests/gpu/compile_matrix.sh.
+  mars_test(cuda_matrix_test ${CMAKE_CURRENT_LIST_DIR}/cuda_matrix_test.cc)
+  target_link_libraries(cuda_matrix_test PRIVATE cuda_shim mars_core)
+  set(sources ${CMAKE_BINARY_DIR}/kernel_sources)
+  add_test(NAME cuda_matrix_sources COMMAND ${CMAKE_COMMAND} -E env MARS_KERNEL_SOURCES=${sources} $<TARGET_FILE:cuda_fault_test>
+           --gtest_filter=*WithoutMemory*)
+  file(MAKE_DIRECTORY ${sources})
+  set_tests_properties(cuda_matrix_sources PROPERTIES FIXTURES_SETUP cuda_sources)
+  set_tests_properties(cuda_matrix_test PROPERTIES FIXTURES_REQUIRED cuda_sources)
+  list(APPEND cuda_tests cuda_matrix_sources cuda_matrix_test)
   if(MARS_INCLUDE_nvtx)
     # a tool that NVTX loads, and what it sees
     add_library(nvtx_tool MODULE ${CMAKE_CURRENT_LIST_DIR}/nvtx_tool.c)
@@ -42,6 +52,8 @@ if(MARS_HAS_CUDA)
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
   set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test ${nvtx_tests} PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
+
+  set_property(TEST cuda_matrix_test APPEND PROPERTY ENVIRONMENT MARS_KERNEL_SOURCES=${sources})
 
   # A suite of the whole library, every session on two simulated GPUs with 1 MiB each for tensors.
   add_test(NAME api_views_on_simgpu COMMAND api_views_test)

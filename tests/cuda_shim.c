@@ -59,6 +59,32 @@ void cuda_source_add_combine(cuda_source *s, const vm_prog *p, int slot) {
   close_kernel(s);
 }
 
+static bool skip(const char **at, const char *text) {
+  const size_t n = strlen(text);
+  const bool there = strncmp(*at, text, n) == 0;
+
+  if (there) *at += n;
+  return there;
+}
+
+bool cuda_source_split(const char *text, const char **kernel, bool *is_complex) {
+  const char *at = text;
+
+  if (!skip(&at, mx_device_base) || !skip(&at, mx_device_int) || !skip(&at, mx_device_float) || !skip(&at, mx_device_cast)) return false;
+  *is_complex = skip(&at, mx_device_complex) && skip(&at, mx_device_complex_math);
+  (void)skip(&at, mx_device_random);
+  (void)skip(&at, mx_device_reduce);
+  (void)skip(&at, mx_device_scan);
+  *kernel = at;
+  return strstr(at, "mx_kernel(") != NULL && strstr(at, "#define") == NULL;
+}
+
+void cuda_source_add_text(cuda_source *s, const char *kernel) {
+  open_kernel(s);
+  mx_text_append(&s->text, kernel);
+  close_kernel(s);
+}
+
 const char *cuda_source_text(const cuda_source *s) { return s->text.failed ? NULL : s->text.buf; }
 bool cuda_can(const vm_prog *p, const char **why) { return mx_text_can(vm_program(p), why); }
 

@@ -1,11 +1,10 @@
 // The CUDA C that programs become, compiled by the real NVRTC: every op and dtype, every reduction, scan and generator;
 // the compiler's resource report says whether registers went to local memory.
+#include "tests/cuda_report.h"
 #include "tests/cuda_shim.h"
 
 #include <cstdlib>
 #include <gtest/gtest.h>
-#include <map>
-#include <cstdio>
 #include <set>
 #include <string>
 #include <vector>
@@ -54,21 +53,15 @@ public:
     std::string log = raw;
     free(raw);
     ASSERT_TRUE(ok) << "sm_" << arch << ": " << log.substr(0, 4000);
-    const std::string head = "Function properties for k";
-    std::set<size_t> seen;
-    for (size_t at = log.find(head); at != std::string::npos; at = log.find(head, at + 1)) {
-      size_t k = 0, end = log.find(" bytes stack frame", at), stack = 0, stores = 0, loads = 0;
-      ASSERT_EQ(sscanf(log.c_str() + at + head.size(), "%zu", &k), 1);
-      ASSERT_NE(end, std::string::npos);
-      const size_t number = log.find_last_not_of("0123456789", end - 1) + 1;
-      ASSERT_EQ(sscanf(log.c_str() + number, "%zu bytes stack frame, %zu bytes spill stores, %zu bytes spill loads", &stack, &stores, &loads), 3);
-      ASSERT_LT(k, names_.size());
-      seen.insert(k);
-      EXPECT_EQ(stores, 0u) << names_[k] << " sm_" << arch << " spills";
-      EXPECT_EQ(loads, 0u) << names_[k] << " sm_" << arch << " spills";
-      EXPECT_TRUE(stack == 0 || allowed.count(names_[k].substr(0, names_[k].find(' ')))) << names_[k] << " sm_" << arch << ": " << stack << " bytes of stack";
+    const auto reports = kernel_reports(log);
+    for (size_t k = 0; k < names_.size(); k++) {
+      auto at = reports.find("k" + std::to_string(k));
+      ASSERT_NE(at, reports.end()) << names_[k] << " is not in the report:\n" << log.substr(0, 1500);
+      const KernelReport &r = at->second;
+      EXPECT_EQ(r.spill_stores, 0u) << names_[k] << " sm_" << arch << " spills";
+      EXPECT_EQ(r.spill_loads, 0u) << names_[k] << " sm_" << arch << " spills";
+      EXPECT_TRUE(r.stack == 0 || allowed.count(names_[k].substr(0, names_[k].find(' ')))) << names_[k] << " sm_" << arch << ": " << r.stack << " bytes of stack";
     }
-    EXPECT_EQ(seen.size(), names_.size()) << "the report leaves kernels out:\n" << log.substr(0, 1500);
   }
   bool empty() const { return names_.empty(); }
 
@@ -109,12 +102,15 @@ TEST_P(Elementwise, CompilesWithoutSpills) {
   ASSERT_FALSE(batch.empty());
   batch.check(GetParam().second, is_complex(GetParam().first) ? kComplexTable : kTable);
 }
-// Every dtype for one architecture, floats for the others too.
+// MARS_TEST_FULL=1: all dtypes for all architectures, some minutes more.
+bool whole() { return getenv("MARS_TEST_FULL") != nullptr; }
+// Every dtype for one architecture, some for the others too.
 std::vector<std::pair<mars_dtype, int>> cases() {
   std::vector<std::pair<mars_dtype, int>> out;
   for (mars_dtype dt : kTypes) out.push_back({dt, 90});
   for (int arch : {80, 100})
-    for (mars_dtype dt : {MARS_U8, MARS_F32}) out.push_back({dt, arch});
+    for (mars_dtype dt : kTypes)
+      if (dt == MARS_U8 || dt == MARS_F32 || whole()) out.push_back({dt, arch});
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(Cuda, Elementwise, ::testing::ValuesIn(cases()), [](const auto &i) {
@@ -189,7 +185,8 @@ INSTANTIATE_TEST_SUITE_P(Cuda, Reductions, ::testing::ValuesIn([] {
                            std::vector<std::pair<mars_dtype, int>> out;
                            for (mars_dtype dt : kTypes) out.push_back({dt, 90});
                            for (int arch : {80, 100})
-                             for (mars_dtype dt : {MARS_F64}) out.push_back({dt, arch});
+                             for (mars_dtype dt : kTypes)
+                               if (dt == MARS_F64 || whole()) out.push_back({dt, arch});
                            return out;
                          }()),
                          [](const auto &i) { return type_name(i.param.first) + "_sm" + std::to_string(i.param.second); });
