@@ -2,6 +2,9 @@
    host/vm_reduce.h. */
 #include "host/vm_reduce.h"
 
+/* Of a strip whose rows are only added: merging states as wide as rows costs memory its time. */
+enum { STRIP_LEAF_ROWS = 4 * MX_LEAF_ROWS };
+
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void feed_groups(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
@@ -128,6 +131,7 @@ static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
 
 void mx_reduce_feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int64_t c0, int64_t width) {
   const mx_rshape *g = &run->prep->shape;
+  const int64_t leaf = run->kernel->rows4 ? STRIP_LEAF_ROWS : MX_LEAF_ROWS;
   int64_t ki = g->ki;
 
   for (run->row = row; run->row < end;) {
@@ -144,7 +148,7 @@ void mx_reduce_feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, i
     }
     run->row += rows;
     run->k += rows;
-    if (run->k == MX_LEAF_ROWS) {
+    if (run->k == leaf) {
       mx_reduce_close_leaf(run);
       mx_reduce_push_leaves(run, 0);
     }
