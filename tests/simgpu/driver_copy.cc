@@ -76,13 +76,21 @@ CUresult run_copy(const char *name, Pending &p) {
   std::shared_lock<std::shared_mutex> guard(state().mapping);
   CUresult r = CUDA_SUCCESS;
 
-  if (p.src_checked) r = check_touch(name, source(c), -1);
+  Touch from = source(c);
+  /* what nobody wrote may be copied between devices, the copy is then as unwritten; to the host only as padding */
+  from.write = c.way == Way::inside;
+  if (c.way == Way::down && c.rows == 1 && !sg_memory_is_written(state().memory, c.src, c.width))
+    from.write = sg_memory_is_padded(state().memory, c.src, c.width) != 0;
+  if (p.src_checked) r = check_touch(name, from, -1);
   if (r == CUDA_SUCCESS && p.dst_checked) r = check_touch(name, target(c), -1);
   if (r != CUDA_SUCCESS) return r;
   if (p.hashed && mix(c) != p.hash)
     fail_check("%s: the host changed its source at %#llx before the copy had run", name, (unsigned long long)c.src);
   move_bytes(c);
-  if (p.dst_checked) mark_touch(target(c));
+  if (c.way == Way::inside)
+    for (size_t row = 0; row < c.rows; row++)
+      sg_memory_copy_marks(state().memory, c.dst + row * c.dst_pitch, c.src + row * c.src_pitch, c.width);
+  else if (p.dst_checked) mark_touch(target(c));
   return CUDA_SUCCESS;
 }
 

@@ -311,11 +311,22 @@ TEST_F(Driver, PinnedSourceChangedTooEarlyIsReported) {
 
 TEST_F(Driver, UnwrittenBytesAreReported) {
   CUdeviceptr p;
-  char back[64];
-  OK(CU(cuMemAlloc)(&p, 64));
+  char back[128];
+  OK(CU(cuMemAlloc)(&p, 256));
   OK(CU(cuMemsetD8)(p, 1, 32));
   OK(CU(cuMemcpyDtoH)(back, p, 32));
+  OK(CU(cuMemcpyDtoH)(back, p, 64)); /* the end of a line: padding */
   EXPECT_EQ(SIM(sg_sim_failed_checks)(nullptr, 0), 0u);
+  OK(CU(cuMemcpyDtoH)(back, p, 65));
+  expect_failed_check("nobody wrote");
+  /* a copy inside the device is as unwritten as its source */
+  OK(CU(cuMemsetD8)(p + 128, 2, 128));
+  OK(CU(cuMemcpyDtoD)(p + 128, p, 128));
+  OK(CU(cuMemcpyDtoH)(back, p + 128, 32));
+  EXPECT_EQ(SIM(sg_sim_failed_checks)(nullptr, 0), 0u);
+  OK(CU(cuMemcpyDtoH)(back, p + 128, 128));
+  expect_failed_check("nobody wrote");
+  OK(CU(cuMemsetD8)(p + 40, 3, 8)); /* a hole is no padding */
   OK(CU(cuMemcpyDtoH)(back, p, 64));
   expect_failed_check("nobody wrote");
   OK(CU(cuMemFree)(p));

@@ -1,5 +1,6 @@
 #include "memory_internal.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -249,6 +250,37 @@ void sg_memory_mark_unwritten(sg_memory *mem, uint64_t addr, size_t bytes) {
 int sg_memory_is_written(sg_memory *mem, uint64_t addr, size_t bytes) {
   std::shared_ptr<Allocation> a = mem->lookup(addr);
   return a && a->holds(addr, bytes) && a->is_written(addr, bytes);
+}
+
+int sg_memory_is_padded(sg_memory *mem, uint64_t addr, size_t bytes) {
+  std::shared_ptr<Allocation> a = mem->lookup(addr);
+  if (!a || !a->holds(addr, bytes))
+    return 0;
+  for (uint64_t at = addr, end = addr + bytes; at < end;) {
+    uint64_t next = std::min(end, (at / 64 + 1) * 64), gap = at;
+    while (gap < next && a->is_written(gap, 1))
+      gap++;
+    for (uint64_t i = gap; i < next; i++)
+      if (gap == at || a->is_written(i, 1))
+        return 0;
+    at = next;
+  }
+  return 1;
+}
+
+void sg_memory_copy_marks(sg_memory *mem, uint64_t dst, uint64_t src, size_t bytes) {
+  std::shared_ptr<Allocation> to = mem->lookup(dst), from = mem->lookup(src);
+  if (!to || !from || !to->holds(dst, bytes) || !from->holds(src, bytes))
+    return;
+  if (from->is_written(src, bytes)) {
+    to->mark(dst, bytes);
+    return;
+  }
+  for (size_t i = 0; i < bytes; i++)
+    if (from->is_written(src + i, 1))
+      to->mark(dst + i, 1);
+    else if (to->written)
+      to->written->clear(dst + i - to->info.base, 1);
 }
 
 static sg_memory_fault check(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device,

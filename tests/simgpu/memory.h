@@ -70,6 +70,11 @@ void sg_memory_mark_unwritten(sg_memory *mem, uint64_t addr, size_t bytes);
 /* 1 if all of [addr, addr + bytes) is live and written: a copy that carries the marks along asks for this. */
 int sg_memory_is_written(sg_memory *mem, uint64_t addr, size_t bytes);
 
+/* The same but for padding: in every line of 64 bytes the first byte is written, and what is not is at the line's end. */
+int sg_memory_is_padded(sg_memory *mem, uint64_t addr, size_t bytes);
+/* [dst, dst + bytes) is as written as [src, src + bytes): a copy from one to the other, both live, carries the marks along. */
+void sg_memory_copy_marks(sg_memory *mem, uint64_t dst, uint64_t src, size_t bytes);
+
 /*
  * May `device` (-1: the host, which needs no peer access) access [addr, addr + bytes) at this alignment (a
  * power of two)? The write check does not mark. On a fault `why` (may be NULL) says what is wrong with which

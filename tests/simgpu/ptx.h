@@ -74,7 +74,7 @@ typedef struct {
   sg_ptx_traffic *traffic;    /* out: by allocation, in the order of first use */
   size_t traffic_count;       /* out: allocations touched (may exceed max_traffic) */
   /* If not NULL, called when the launch has ended, for every run of bytes that it read or wrote (at most 1024 runs of an
-     allocation and kind). Gaps within 256 aligned bytes are not seen. */
+     allocation and kind). Gaps within 64 aligned bytes are not seen. */
   void (*touched)(void *user, uint64_t base, size_t bytes, int written);
   void *touched_user;
 } sg_ptx_grid;
