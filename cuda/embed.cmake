@@ -1,5 +1,5 @@
 # cmake -DOUT=file.c -DFILES=a.cuh;b.cuh -P embed.cmake: each file as `const char mx_device_<name>[]`.
-set(text "/* Made from cuda/device by cuda/embed.cmake. */\n#include \"cuda/device_text.h\"\n")
+set(text "/* Made from cuda/device and engine/box_muller.h by cuda/embed.cmake. */\n#include \"cuda/device_text.h\"\n")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME_WE)
   file(READ ${file} bytes HEX)

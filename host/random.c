@@ -2,18 +2,47 @@
  * Random fills, index ramps and the copy past the caches.
  *
  * Layer: host. The values are defined at mx_random in engine/program.h: element e of a stream depends on (seed, stream, e)
- * alone. Words, and so uniform, integers and bernoulli, have the same bits for every instruction set; normal and
- * exponential go through SLEEF, whose FMA and non-FMA versions differ in the last bits.
+ * alone, and has the same bits for every instruction set.
  */
 #include "host/loops_impl.h"
 
-#include "host/loops_sleef.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 #define ALWAYS static inline __attribute__((always_inline))
 #include "host/random_philox.inc"
+
+#define MX_BM ALWAYS
+#define f32 float
+#define f64 double
+#define u32 uint32_t
+#define u64 uint64_t
+ALWAYS u64 mx_bm_bits64(f64 x) {
+  u64 u;
+  memcpy(&u, &x, sizeof u);
+  return u;
+}
+ALWAYS f64 mx_bm_of64(u64 u) {
+  f64 x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+ALWAYS u32 mx_bm_bits32(f32 x) {
+  u32 u;
+  memcpy(&u, &x, sizeof u);
+  return u;
+}
+ALWAYS f32 mx_bm_of32(u32 u) {
+  f32 x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+#include "engine/box_muller.h"
+#undef f32
+#undef f64
+#undef u32
+#undef u64
 
 /* Elements handled at a time by everything that is not a uniform fill with step 1. */
 enum { BLOCK = 256, GROUP_BYTES = 128 };
@@ -257,55 +286,33 @@ static void uniform_block(const mx_random *r, uint64_t index, uint64_t step, int
 static void exponential_block(const mx_random *r, uint64_t index, uint64_t step, int64_t n, void *dst) {
   philox p = philox_of(r, 0);
   if (r->dtype == MARS_F32) {
-    float t[BLOCK] = {0};
+    float t[BLOCK];
     units32(&p, index, step, n, t);
-    for (int64_t k = 0; k < n; k += MX_LANES32) {
-      MX_V32 v;
-      memcpy(&v, t + k, sizeof v);
-      v = 0 - MX_SLEEF32(log, u10)(1 - v);
-      memcpy(t + k, &v, sizeof v);
-    }
+    MX_IVDEP for (int64_t k = 0; k < n; k++) t[k] = 0 - mx_bm_log32(1 - t[k]);
     memcpy(dst, t, (size_t)n * sizeof *t);
   } else {
-    double t[BLOCK] = {0};
+    double t[BLOCK];
     units64(&p, index, step, n, t);
-    for (int64_t k = 0; k < n; k += MX_LANES64) {
-      MX_V64 v;
-      memcpy(&v, t + k, sizeof v);
-      v = 0 - MX_SLEEF64(log, u10)(1 - v);
-      memcpy(t + k, &v, sizeof v);
-    }
+    MX_IVDEP for (int64_t k = 0; k < n; k++) t[k] = 0 - mx_bm_log64(1 - t[k]);
     memcpy(dst, t, (size_t)n * sizeof *t);
   }
 }
 
-/* Box-Muller of n pairs: u1 becomes the cosine's value, u2 the sine's. n is rounded up to whole vectors. */
-static void box_muller64(int64_t n, double *u1, double *u2) {
-  for (int64_t k = 0; k < n; k += MX_LANES64) {
-    MX_V64 a, b;
-    MX_V64_2 sc;
-    memcpy(&a, u1 + k, sizeof a);
-    memcpy(&b, u2 + k, sizeof b);
-    a = MX_SLEEF64(sqrt, u05)(-2 * MX_SLEEF64(log, u35)(1 - a));
-    sc = MX_SLEEF64(sincospi, u35)(2 * b);
-    b = a * sc.x;
-    a = a * sc.y;
-    memcpy(u1 + k, &a, sizeof a);
-    memcpy(u2 + k, &b, sizeof b);
+/* Box-Muller of n pairs: u1 becomes the cosine's value, u2 the sine's. */
+static void box_muller64(int64_t n, double *restrict u1, double *restrict u2) {
+  MX_IVDEP for (int64_t k = 0; k < n; k++) {
+    double r = __builtin_sqrt(-2 * mx_bm_log64(1 - u1[k])), s, c;
+    mx_bm_sincospi64(2 * u2[k], &s, &c);
+    u1[k] = r * c;
+    u2[k] = r * s;
   }
 }
-static void box_muller32(int64_t n, float *u1, float *u2) {
-  for (int64_t k = 0; k < n; k += MX_LANES32) {
-    MX_V32 a, b;
-    MX_V32_2 sc;
-    memcpy(&a, u1 + k, sizeof a);
-    memcpy(&b, u2 + k, sizeof b);
-    a = MX_SLEEF32(sqrt, u05)(-2 * MX_SLEEF32(log, u35)(1 - a));
-    sc = MX_SLEEF32(sincospi, u35)(2 * b);
-    b = a * sc.x;
-    a = a * sc.y;
-    memcpy(u1 + k, &a, sizeof a);
-    memcpy(u2 + k, &b, sizeof b);
+static void box_muller32(int64_t n, float *restrict u1, float *restrict u2) {
+  MX_IVDEP for (int64_t k = 0; k < n; k++) {
+    float r = __builtin_sqrtf(-2 * mx_bm_log32(1 - u1[k])), s, c;
+    mx_bm_sincospi32(2 * u2[k], &s, &c);
+    u1[k] = r * c;
+    u2[k] = r * s;
   }
 }
 

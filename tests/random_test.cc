@@ -3,6 +3,7 @@
 #include "tests/loops_util.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
 
@@ -125,6 +126,8 @@ template <class T> void check_logarithmic(mars_dtype dt, std::function<long doub
     for (uint64_t start : {0ull, 1ull, 1ull << 33})
       for (int64_t step : {1, 3}) {
         std::vector<T> x = filled<T>(isa, normal, start, step, 900), y = filled<T>(isa, exponential, start, step, 900);
+        ASSERT_EQ(std::memcmp(x.data(), filled<T>(isas()[0], normal, start, step, 900).data(), 900 * sizeof(T)), 0) << isa;
+        ASSERT_EQ(std::memcmp(y.data(), filled<T>(isas()[0], exponential, start, step, 900).data(), 900 * sizeof(T)), 0) << isa;
         for (uint64_t k = 0; k < x.size(); k++) {
           uint64_t e = start + k * (uint64_t)step;
           long double u1 = uniform(e & ~1ull), u2 = uniform(e | 1), radius = std::sqrt(-2 * std::log1p(-u1));

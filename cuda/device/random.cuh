@@ -34,8 +34,9 @@ template <> struct mx_draw<f64> {
   MX_DEV f64 unit(u64 seed, u64 stream, u64 e) { return mx_unit64(mx_word64(seed, stream, e)); }
   MX_DEV f64 normal(u64 seed, u64 stream, u64 e) {
     mx_words w = mx_philox(seed, stream, 0, e >> 1);
-    f64 r = sqrt(-2 * log(1 - mx_unit64(w.w0))), a = 2 * mx_unit64(w.w1);
-    return r * (e & 1 ? sinpi(a) : cospi(a));
+    f64 r = sqrt(-2 * mx_bm_log64(1 - mx_unit64(w.w0))), s, c;
+    mx_bm_sincospi64(2 * mx_unit64(w.w1), &s, &c);
+    return r * (e & 1 ? s : c);
   }
 };
 template <> struct mx_draw<f32> {
@@ -44,8 +45,9 @@ template <> struct mx_draw<f32> {
   }
   MX_DEV f32 normal(u64 seed, u64 stream, u64 e) {
     u64 w = mx_pair32(seed, stream, e);
-    f32 r = sqrtf(-2 * logf(1 - mx_unit32((u32)w))), a = 2 * mx_unit32((u32)(w >> 32));
-    return r * (e & 1 ? sinpif(a) : cospif(a));
+    f32 r = sqrtf(-2 * mx_bm_log32(1 - mx_unit32((u32)w))), s, c;
+    mx_bm_sincospi32(2 * mx_unit32((u32)(w >> 32)), &s, &c);
+    return r * (e & 1 ? s : c);
   }
 };
 /* low + u * span, at most limit: three numbers of the dtype, as f64 bits */
@@ -56,9 +58,11 @@ template <class T> MX_DEV T mx_uniform(u64 seed, u64 stream, u64 low, u64 span, 
 }
 template <class T> MX_DEV T mx_unit(u64 seed, u64 stream, u64 e) { return mx_draw<T>::unit(seed, stream, e); }
 template <class T> MX_DEV T mx_normal(u64 seed, u64 stream, u64 e) { return mx_draw<T>::normal(seed, stream, e); }
+MX_DEV f64 mx_bm_log(f64 x) { return mx_bm_log64(x); }
+MX_DEV f32 mx_bm_log(f32 x) { return mx_bm_log32(x); }
 /* 1 - u is exact: log1p's argument needs no more care */
 template <class T> MX_DEV T mx_exponential(u64 seed, u64 stream, u64 e) {
-  return 0 - log(1 - mx_draw<T>::unit(seed, stream, e));
+  return 0 - mx_bm_log(1 - mx_draw<T>::unit(seed, stream, e));
 }
 MX_DEV b8 mx_bernoulli(u64 seed, u64 stream, u64 limit, u64 e) {
   return (i64)(mx_word64(seed, stream, e) >> 11) < (i64)limit;
