@@ -187,6 +187,7 @@ MX_DEV c128 z_acosh(c128 z) {
 MX_DEV c128 z_asinh(c128 z) { return z_back(z_asin(z_turn(z))); }
 MX_DEV c128 z_atanh(c128 z) {
   f64 x = fabs(z.re), y = fabs(z.im), re, im;
+  if (x == MX_INF64 || y == MX_INF64) return mx_z(copysign(0.0, z.re), y != y ? y : copysign(1.57079632679489661923, z.im));
   if (x > 0x1p100 || y > 0x1p100) { /* 1/z, next to which pi/2 is all there is */
     f64 m = x > y ? x : y, p = x / m, q = y / m;
     return mx_z(copysign(p / (p * p + q * q) / m, z.re), copysign(1.57079632679489661923, z.im));
