@@ -116,6 +116,25 @@ static mx_node *product(mx_build *b, mx_node *x, mx_node *y, const mars_shape *s
   return mx_build_routine(b, MX_OP_MATMUL, operand, 2, x->dtype, shape, 0, flags, 0, 0);
 }
 
+static int64_t elements(const mars_shape *shape) {
+  int64_t n = 1;
+
+  for (int d = 0; d < shape->ndim; d++) n *= shape->dims[d];
+  return n;
+}
+
+/* A permuted operand becomes a view of what has been cast, so that a product with a transpose of the same tensor is seen to be
+   symmetric whatever its dtype. */
+static mx_node *cast_operand(mx_build *b, mx_node *x, mars_dtype dt) {
+  mx_node *below = b->st == MARS_OK && x->dtype != dt ? mx_graph_peel(&b->session->graph, x, MX_OP_VIEW) : NULL;
+
+  if (below == NULL) return mx_build_cast(b, x, dt);
+  below = mx_build_hold(b, below);
+  if (b->st != MARS_OK) return NULL;
+  if (elements(&below->shape) != elements(&x->shape)) return mx_build_cast(b, x, dt);
+  return mx_build_view(b, mx_build_cast(b, below, dt), &x->shape, &x->attr.view);
+}
+
 mx_node *mx_build_matmul(mx_build *b, mx_node *x, mx_node *y) {
   char sx[MX_SHAPE_TEXT], sy[MX_SHAPE_TEXT];
   mars_shape shape = {0}, clean;
@@ -143,7 +162,7 @@ mx_node *mx_build_matmul(mx_build *b, mx_node *x, mx_node *y) {
   for (int d = 0; d < shape.ndim; d++)
     if (shape.dims[d] == 0) return mx_build_number(b, dt, &shape, 0);
   if (k == 0) return mx_build_number(b, dt, &shape, 0);
-  mx_node *r = product(b, mx_build_cast(b, x, in), mx_build_cast(b, y, in), &shape);
+  mx_node *r = product(b, cast_operand(b, x, in), cast_operand(b, y, in), &shape);
   if (in == dt) return r;
   if (dt == MARS_BOOL) return mx_build_op2(b, MX_OP_NOT_EQUAL, r, mx_build_number(b, in, &shape, 0));
   if (in == MARS_F64) r = mx_build_cast(b, r, MARS_I64); /* so that narrowing wraps around */
