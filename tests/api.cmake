@@ -7,7 +7,9 @@ add_dependencies(test_oracle mars_ops_header)
 target_compile_options(test_oracle PRIVATE -ffp-contract=off -O2)
 
 # Tests of the whole library through the public API.
-add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c ${here}/fake_device.c)
+add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c ${here}/fake_device.c
+            ${here}/cuda_sim.c)
+target_compile_definitions(api_support PRIVATE TESTS_SIMGPU)
 add_dependencies(api_support mars_ops_header)
 target_link_libraries(api_support PUBLIC test_oracle mars_core GTest::gtest)
 

@@ -86,7 +86,10 @@ double value(const Array &a, int64_t i) {
 TEST_P(Random, SameStreamInEveryConfiguration) {
   const Distribution &d = GetParam();
   Array want;
-  for (const Config &config : covering_configs(41)) {
+  std::vector<Config> configs = covering_configs(41);
+  if (on_gpus())
+    configs.insert(configs.begin(), host_config());
+  for (const Config &config : configs) {
     mars_session *s = shared_session(config);
     Scope scope(s);
     mars_random_seed(s, 99);

@@ -56,6 +56,13 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err);
 // Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values
 // occurs. row: elements of a row of the arrays at hand
 std::vector<Config> covering_configs(int64_t row);
+// MARS_TEST_DEVICES names GPUs: functions of another library than the host's, so that what is not exact has other last bits
+// there, also where a session is of GPUs alone (the host runs what does not fit them).
+bool on_gpus();
+// MARS_TEST_DEVICES names GPUs and the host: what the host takes depends on its threads, and with it the last bits of what is
+// not exact.
+bool threads_move_work();
+Config host_config(); // a session of the host alone, whatever MARS_TEST_DEVICES says
 bool quick();         // MARS_TEST_QUICK=1
 uint64_t seed_base(); // MARS_TEST_SEED_BASE=N: other seeds for the random tests, for long runs
 

@@ -52,11 +52,6 @@ if(MARS_HAS_CUDA)
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
   set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test ${nvtx_tests} PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
-
+  
   set_property(TEST cuda_matrix_test APPEND PROPERTY ENVIRONMENT MARS_KERNEL_SOURCES=${sources})
-
-  # A suite of the whole library, every session on two simulated GPUs with 1 MiB each for tensors.
-  add_test(NAME api_views_on_simgpu COMMAND api_views_test)
-  set_tests_properties(api_views_on_simgpu PROPERTIES TIMEOUT 600 LABELS "api;devices;release" ENVIRONMENT
-    "MARS_TEST_DEVICES=cuda:0,cuda:1;MARS_TEST_QUICK=1;MARS_SIMGPU_DEVICES=2;MARS_SIMGPU_BYTES=512M;MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
 endif()

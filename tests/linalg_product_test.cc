@@ -238,8 +238,9 @@ TEST(MatmulOutOfCore, LargerThanTheBudget) {
       }
       if (threads == 1)
         got.push_back(whole);
-      else
+      else if (!threads_move_work()) {
         EXPECT_TRUE(same_bits(whole, got[(size_t)how])) << "two threads, how " << how;
+      }
     }
 }
 
@@ -253,12 +254,12 @@ TEST(MatmulOutOfCore, OfGenerators) {
       mars_random_seed(s, 5);
       mars_tensor *x = mars_random_uniform(s, MARS_F64, MARS_SHAPE(n, n + 20), -1, 1),
                   *y = mars_random_standard_normal(s, MARS_F64, MARS_SHAPE(n + 20, n - 30));
-      if (got.empty()) {
+      if (got.empty() || threads_move_work()) {
         Array ax = fetched(x), ay = fetched(y);
         got.push_back(fetched(mars_matmul(x, y)));
         Array small = sliced(ax, {0, 0}, {n / 10, 1}, {10, n + 20});
         const Expected want = matmul(small, ay);
-        EXPECT_TRUE(near(sliced(got[0], {0, 0}, {n / 10, 1}, {10, n - 30}), want));
+        EXPECT_TRUE(near(sliced(got.back(), {0, 0}, {n / 10, 1}, {10, n - 30}), want));
         continue;
       }
       EXPECT_TRUE(same_bits(fetched(mars_matmul(x, y)), got[0])) << threads << " threads";
