@@ -52,6 +52,6 @@ if(MARS_HAS_CUDA)
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
   set_tests_properties(${cuda_tests} cuda_device_test cuda_fault_test ${nvtx_tests} PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
-  
+
   set_property(TEST cuda_matrix_test APPEND PROPERTY ENVIRONMENT MARS_KERNEL_SOURCES=${sources})
 endif()
