@@ -4,13 +4,14 @@ add_library(test_oracle STATIC ${here}/oracle.cc ${here}/oracle_ops.cc ${here}/o
             ${here}/oracle_reduce.cc ${here}/oracle_misc.cc)
 add_dependencies(test_oracle mars_ops_header)
 # its float and double arithmetic is its definition: no contraction to fused multiply-add
-target_compile_options(test_oracle PRIVATE -ffp-contract=off -O2)
+target_compile_options(test_oracle PRIVATE -ffp-contract=off ${TESTS_FAST})
 
 # Tests of the whole library through the public API.
 add_library(api_support STATIC ${here}/api_util.cc ${here}/api_input.cc ${here}/shim.c ${here}/fake_device.c
             ${here}/cuda_sim.c)
 target_compile_definitions(api_support PRIVATE TESTS_SIMGPU)
 add_dependencies(api_support mars_ops_header)
+target_compile_options(api_support PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${TESTS_FAST}>)
 target_link_libraries(api_support PUBLIC test_oracle mars_core GTest::gtest)
 
 foreach(area ops reduce types views graph random outofcore memory errors faults async)

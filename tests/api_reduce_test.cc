@@ -2,6 +2,8 @@
 // and runs.
 #include "tests/api_util.h"
 
+#include <array>
+
 using namespace api;
 using oracle::Num;
 
@@ -150,8 +152,11 @@ TEST_P(Reduction, AxesKeepdimsAndConfigurations) {
 TEST_P(Reduction, SameBitsForThreadsAndRuns) {
   const Case &c = GetParam();
   Array a = input(c.dt, {101, 47}, 3, true);
-  for (int64_t chunk : {7, 470, 0}) {
+  for (uint32_t k = 0; k < 3; k++) {
+    const int64_t chunk = std::array<int64_t, 3>{7, 470, 0}[k];
     for (uint32_t mask : {1u, 2u, 3u}) {
+      if (quick() && (k + mask + (uint32_t)c.dt) % 3 != 0) // every chunk with every mask in a third of the dtypes
+        continue;
       Array first;
       for (int threads : {1, 2, 2}) {
         Config config;

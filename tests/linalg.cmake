@@ -2,6 +2,7 @@
 set(here ${CMAKE_CURRENT_SOURCE_DIR})
 add_library(linalg_support STATIC ${here}/linalg_util.cc ${here}/linalg_shim.c)
 target_link_libraries(linalg_support PUBLIC api_support)
+target_compile_options(linalg_support PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${TESTS_FAST}>)
 
 function(mars_linalg_test name)
   set(sources ${name}.cc ${ARGN})

@@ -9,7 +9,7 @@ add_library(simgpu_ptx STATIC
 # Registers are bytes that are read as many types. Products are rounded before they are added unless the PTX says fma, and
 # loops that run under another rounding direction must not be folded. -O2: handlers are loops over lanes.
 target_compile_options(simgpu_ptx PRIVATE -fno-strict-aliasing -ffp-contract=off -fno-trapping-math
-                       $<$<NOT:$<CONFIG:Debug>>:$<IF:$<BOOL:${MARS_SANITIZE}>,-O1,-O2>> -fvisibility=hidden)
+                       $<$<NOT:$<CONFIG:Debug>>:${TESTS_FAST}> -fvisibility=hidden)
 set_source_files_properties(${dir}/ptx_float.cc ${dir}/ptx_convert.cc PROPERTIES COMPILE_OPTIONS -frounding-math)
 target_link_libraries(simgpu_ptx PUBLIC Threads::Threads m)
 
