@@ -9,7 +9,8 @@
 
 enum {
   FAR = 64,              /* tasks: what is needed sooner is not spilled ahead */
-  CLEAN_BYTES = 96 << 20 /* room kept ready when spilling is certain */
+  CLEAN_BYTES = 96 << 20, /* room kept ready when spilling is certain */
+  CHEAP = 8              /* operations an element: about what it takes to write and read it in memory that no cache holds */
 };
 
 /* ---- next uses ---- */
@@ -39,6 +40,17 @@ static bool is_clean(const mx_scheduler *z, int a, int32_t c) {
   if (mx_chunk_flags(z, c) & MX_CLEAN) return true;
   if (a == 0 && mx_chunk_flags(z, c) & MX_KEEP) return false;
   return mx_where(z, c) & ~(1u << a);
+}
+
+/* Used now, and much later for a last time: that costs as much to make again as to read from where it would lie, and the room is
+   better used again while it is in cache. Pages that nobody has touched yet are dearer still. */
+bool mx_not_worth_keeping(const mx_scheduler *z, int a, int32_t c, int32_t position) {
+  const mx_plan *p = z->plan;
+  const mx_arena *r = &z->arena[a];
+  if (z->n > 1 || r->to_come <= mx_space_bytes(r->space) - mx_space_used(r->space)) return false; /* all of it fits */
+  const int32_t next = own_use(z, a, c), last = z->uses[z->first_use[c + 1] - 1];
+  if (next <= position + MX_LOOKAHEAD || last > next + FAR || !mx_recomputable(z, a, c)) return false;
+  return p->kernels.at[p->tasks.at[p->chunks.at[c].producer].kernel].prog.cost <= CHEAP;
 }
 
 /* ---- heaps ---- */

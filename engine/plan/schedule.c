@@ -187,7 +187,7 @@ static bool deliver(mx_scheduler *z, int a, int32_t c, int32_t position) {
   return true;
 }
 
-static void used(mx_scheduler *z, int a, int32_t c) {
+static void used(mx_scheduler *z, int a, int32_t c, int32_t position) {
   mx_copy *s = &z->arena[a].s[c];
   if (s->flags & MX_EARLY) z->arena[a].loaded_ahead -= mx_room_of(z, a, c);
   s->flags &= (uint16_t)~MX_EARLY;
@@ -197,7 +197,10 @@ static void used(mx_scheduler *z, int a, int32_t c) {
     while (s->use < z->first_use[c + 1] && mx_task_device(z->plan, z->plan->order.at[z->uses[s->use]]) != a) s->use++;
   }
   if (mx_next_use(z, a, c) < 0) mx_die(z, c);
-  else mx_track_all(z, c);
+  else if (mx_resident(z, a, c) && mx_not_worth_keeping(z, a, c, position)) {
+    z->arena[0].s[c].flags |= MX_DROPPED;
+    mx_leave(z, a, c, 0);
+  } else mx_track_all(z, c);
 }
 
 static bool run_task(mx_scheduler *z, int32_t position) {
@@ -211,7 +214,7 @@ static bool run_task(mx_scheduler *z, int32_t position) {
   if (!compute(z, task, a, position, false)) return false;
   for (int32_t k = t->first_out; k < t[1].first_out; k++)
     if (!deliver(z, a, p->outs.at[k], position)) return false;
-  for (int32_t k = t->first_in; k < t[1].first_in; k++) used(z, a, p->ins.at[k]);
+  for (int32_t k = t->first_in; k < t[1].first_in; k++) used(z, a, p->ins.at[k], position);
   return !z->nomem;
 }
 

@@ -86,6 +86,8 @@ static const mx_fence MX_NO_FENCE = {-1, -1};
 
 /* Position of the next task that will want this copy; -1: the chunk is needed nowhere any more. */
 int32_t mx_next_use(const mx_scheduler *z, int a, int32_t c);
+/* Should a chunk that the task at `position` has used, and that is needed again, rather be dropped and made again? */
+bool mx_not_worth_keeping(const mx_scheduler *z, int a, int32_t c, int32_t position);
 /* The copy's next use, or whether the chunk is elsewhere too, has changed. */
 void mx_track(mx_scheduler *z, int a, int32_t c);
 void mx_track_all(mx_scheduler *z, int32_t c);
