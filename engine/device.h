@@ -144,6 +144,10 @@ typedef struct mx_device_ops {
   mars_status (*launch)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
   /* The same in the calling thread alone, while the owner rests: wakes nobody, and leaves the thread as it was. NULL: it cannot. */
   mars_status (*launch_here)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
+  /* Calls in a row, each of which depends on those before it: may `next`, too, be handed to launch_rows with them, which does them
+     all part by part? Both NULL: no. */
+  bool (*follows)(mx_device *dev, mx_call *const *calls, int n, const mx_call *next);
+  mars_status (*launch_rows)(mx_device *dev, mx_call *const *calls, int n, mars_error *err);
   /* The arena: one mapping of *bytes, page aligned. Bytes of it become resident when they are first written. */
   void *(*memory)(mx_device *dev, size_t *bytes);
   void (*destroy)(mx_device *dev);

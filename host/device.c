@@ -46,6 +46,15 @@ static mars_status host_launch_here(mx_device *dev, mx_call *const *calls, int n
   return mx_vm_launch((mx_host *)dev, calls, n, true, err);
 }
 
+static bool host_follows(mx_device *dev, mx_call *const *calls, int n, const mx_call *next) {
+  (void)dev;
+  return mx_vm_follows(calls, n, next);
+}
+
+static mars_status host_launch_rows(mx_device *dev, mx_call *const *calls, int n, mars_error *err) {
+  return mx_vm_launch_rows((mx_host *)dev, calls, n, err);
+}
+
 static void *host_memory(mx_device *dev, size_t *bytes) {
   mx_host *host = (mx_host *)dev;
 
@@ -78,6 +87,8 @@ static const mx_device_ops host_ops = {
     .kernel_scratch = host_kernel_scratch,
     .launch = host_launch,
     .launch_here = host_launch_here,
+    .follows = host_follows,
+    .launch_rows = host_launch_rows,
     .memory = host_memory,
     .destroy = host_destroy,
 };

@@ -307,6 +307,13 @@ void mx_scan_feed(mx_run *run, int slot, const char *src, char *dst, int64_t n);
 /* vm_run.c: the device's launch */
 /* here: by the calling thread alone. */
 mars_status mx_vm_launch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err);
+/* Of calls each of which may follow those before it (vm_rows.c): the workers go through them together where their units allow it. */
+mars_status mx_vm_launch_rows(mx_host *host, mx_call *const *calls, int n, mars_error *err);
+
+/* vm_rows.c: may `next`, which depends on these calls, be done unit by unit after theirs? */
+bool mx_vm_follows(mx_call *const *calls, int n, const mx_call *next);
+/* Into how many parts of the same rows the calls' units fall; those of tile operations are made so. 0: they do not. */
+int64_t mx_vm_common_units(mx_prep *preps, int n);
 /* vm_pieces.c: gather all pieces of the calls' loads */
 mars_status mx_vm_gather_pieces(mx_host *host, mx_call *const *calls, int n, mars_error *err);
 /* *array holds at least n records; keeps what is there */

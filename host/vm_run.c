@@ -290,6 +290,7 @@ static size_t work_bytes(const mx_prep *prep) {
 typedef struct launch {
   mx_host *host;
   int n;
+  int64_t parts; /* of calls that are done part by part */
 } launch;
 
 static void run_tile(mx_host *host, const mx_prep *prep, int64_t unit) {
@@ -401,7 +402,7 @@ static int64_t slots_of(const mx_kernel *k) { return k->n_in + k->n_gen + k->n_o
 /* Calls whose records fit the room there is. */
 static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err) {
   mars_status st = MARS_OK;
-  launch l = {host, n};
+  launch l = {.host = host, .n = n};
   int64_t units = 0, views = 0;
   size_t bytes = 0;
   double work = 0;
@@ -429,6 +430,54 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, boo
     mx_parallel_for(host->pool, units, tiles ? 1 : 0, run_range, &l);
   else
     run_alone(&l, units, tiles);
+  if (atomic_load_explicit(&host->tile_failed, memory_order_relaxed)) {
+    if (err != NULL) *err = host->tile_error;
+    st = host->tile_status;
+  }
+
+done:
+  return st;
+}
+
+/* Part by part through all calls. */
+static void run_rows(void *ctx, int thread, int64_t begin, int64_t end) {
+  const launch *l = ctx;
+
+  for (int64_t part = begin; part < end; part++)
+    for (int i = 0; i < l->n; i++) {
+      const mx_prep *prep = &l->host->preps[i];
+      const int64_t each = prep->units / l->parts;
+
+      run_units(l->host, prep, &l->host->work[thread], part * each, (part + 1) * each);
+    }
+}
+
+mars_status mx_vm_launch_rows(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
+  mars_status st = MARS_OK;
+  launch l = {.host = host, .n = n};
+  int64_t views = 0;
+  size_t bytes = 0;
+
+  for (int i = 0; i < n; i++) views += slots_of(calls[i]->kernel);
+  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, n, sizeof *host->preps, err));
+  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, views, sizeof *host->views, err));
+  views = 0;
+  for (int i = 0; i < n; i++) {
+    mx_prep *prep = &host->preps[i];
+
+    prep->view0 = views;
+    prepare(prep, calls[i], host->views + views, mx_pool_threads(host->pool));
+    views += slots_of(prep->kernel);
+    if (work_bytes(prep) > bytes) bytes = work_bytes(prep);
+  }
+  l.parts = mx_vm_common_units(host->preps, n);
+  if (l.parts < 2) {
+    for (int i = 0; i < n && st == MARS_OK; i++) st = launch_batch(host, calls + i, 1, false, err);
+    goto done;
+  }
+  MX_TRY(reserve_work(host, mx_pool_threads(host->pool), bytes, err));
+  atomic_store_explicit(&host->tile_failed, false, memory_order_relaxed);
+  mx_parallel_for(host->pool, l.parts, 1, run_rows, &l);
   if (atomic_load_explicit(&host->tile_failed, memory_order_relaxed)) {
     if (err != NULL) *err = host->tile_error;
     st = host->tile_status;

@@ -297,6 +297,58 @@ TEST(MatmulValues, NaNAndInfinityPropagate) {
   }
 }
 
+// Products and what is done with their rows, in one job, where the threads take some rows through all of it at once, and
+// step by step, where each step is a pass of its own: the same bits, in whole chunks and in the last, odd one.
+TEST(MatmulValues, RowsThroughSeveralStepsAtOnce) {
+  const int64_t m = 2 * 16384 + 5003, n = 32;
+  std::vector<double> want, x(n * n);
+  for (int64_t i = 0; i < n * n; i++)
+    x[(size_t)i] = 0.25 * (double)(i * 7919 % 101) - 12;
+  for (int threads : {1, 2, 3}) {
+    Session s(config_of(256 * MiB, threads, n * 16384));
+    Scope scope(s);
+    mars_error err = {};
+    mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(m, n), -1, 1);
+    mars_tensor *y = mars_from_memory(s, MARS_F64, MARS_SHAPE(n, n), nullptr, x.data(), nullptr, nullptr);
+    mars_tensor *row = mars_from_memory(s, MARS_F64, MARS_SHAPE(n), nullptr, x.data() + n, nullptr, nullptr);
+    std::vector<double> got((size_t)(m * n) + 2);
+    const bool by_step = threads == 1;
+    mars_tensor *t = a;
+    for (int step = 0; step < 5; step++) {
+      t = step == 0 ? mars_matmul(a, y)
+          : step == 1 ? mars_mul(t, row)
+          : step == 2 ? mars_matmul(t, y)
+          : step == 3 ? mars_sub(mars_sin(t), a)
+                      : t;
+      if (by_step) {
+        ASSERT_TRUE(ok(mars_run(s, &t, 1, &err), err));
+      }
+    }
+    mars_tensor *most = mars_max(mars_absolute(t), MARS_ALL), *sum = mars_sum(t, MARS_ALL);
+    auto into = [&](mars_tensor *from, size_t at, size_t count) {
+      mars_output o = {};
+      o.tensor = from;
+      o.sink = MARS_SINK_MEMORY;
+      o.data = &got[at];
+      o.bytes = count * 8;
+      return o;
+    };
+    const size_t all = (size_t)(m * n);
+    const mars_output out[] = {into(t, 0, all), into(most, all, 1), into(sum, all + 1, 1)};
+    mars_job *job = nullptr;
+    ASSERT_TRUE(ok(mars_submit(s, out, 3, &job, &err), err));
+    ASSERT_TRUE(ok(mars_wait(job, &err), err));
+    mars_job_release(job);
+    if (by_step)
+      want = got;
+    for (size_t i = 0; i < got.size(); i++)
+      ASSERT_EQ(got[i], want[i]) << i << ", " << threads << " threads";
+    double alone = 0; // and without the results in between
+    ASSERT_TRUE(ok(mars_fetch(most, &alone, 8, &err), err));
+    EXPECT_EQ(alone, want[all]);
+  }
+}
+
 TEST(MatmulValues, EmptyMatrices) {
   mars_session *s = shared_session(Config());
   Scope scope(s);

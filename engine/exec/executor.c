@@ -17,6 +17,7 @@ enum {
   BATCH_POINTS = 1 << 22,      /* elements: a batch of more would keep finished loads waiting */
   BATCH_POINTS_ALONE = 1 << 24, /* of a plan without transfers: more would keep a cancelled job running */
   BATCHES_IN_FLIGHT = 3,
+  ROW_CALLS = 16,              /* that depend on one another, in a batch */
   FEW_TASKS = 8,               /* of a small job: more are for all threads */
   POLL_MS = 100
 };
@@ -62,6 +63,7 @@ static mx_batch *new_batch(mx_exec *x, mx_lane *l) {
     return NULL;
   }
   b->n = 0;
+  b->row = false;
   b->tasks = 0;
   b->device = l->device;
   b->broken = &l->broken;
@@ -85,12 +87,16 @@ static void batch_ended(mx_exec *x, mx_batch *b) {
   recycle(x, b);
 }
 
-/* A small job's calls are done before another thread would have woken up. With no batch on its way the owner rests. */
+/* A small job's calls are done before another thread would have woken up. */
+static bool runs_here(const mx_exec *x, const mx_lane *l) {
+  return x->job->small && x->plan->n_tasks <= FEW_TASKS && l->dev->ops->launch_here;
+}
+
 static void flush(mx_exec *x, mx_lane *l) {
   if (!l->batch) return;
   mx_batch *b = l->batch;
   l->batch = NULL;
-  const bool here = x->job->small && x->plan->n_tasks <= FEW_TASKS && !l->batches && l->dev->ops->launch_here;
+  const bool here = runs_here(x, l) && !l->batches; /* with no batch on its way the owner rests */
   l->batches++;
   if (!here) {
     mx_owner_launch(l->owner, b);
@@ -108,6 +114,17 @@ static int64_t call_points(const mx_call *c) {
   return n;
 }
 
+/* The call of a step that depends on the batch, if it can be done part by part with all of that; else NULL. */
+static mx_call *bind_in_row(mx_exec *x, mx_lane *l, const mx_step *s) {
+  mx_batch *b = l->batch;
+  const mx_device_ops *ops = l->dev->ops;
+  if (!ops->follows || runs_here(x, l) || (b->n > 1 && !b->row) || b->n >= ROW_CALLS) return NULL;
+  mx_call *call = mx_bind_call(&l->binder, s->id, s->offset, &b->pool);
+  if (!call || !ops->follows(l->dev, b->calls, b->n, call)) return NULL;
+  b->row = true;
+  return call;
+}
+
 /* false: cannot go on now (or failed) */
 static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
   const mx_plan *p = x->plan;
@@ -122,14 +139,15 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
     if (state == MX_IO_WAITS || state == MX_IO_FLIES) return false;
     depends |= p->chunks.at[c].producer >= 0 && l->made[c] >= first;
   }
-  if (l->batch && (depends || l->batch->n == BATCH_CALLS || l->batch_points >= x->most_points)) {
+  const bool full = l->batch && (l->batch->n == BATCH_CALLS || l->batch_points >= x->most_points);
+  mx_call *call = depends && !full ? bind_in_row(x, l, s) : NULL;
+  if (l->batch && !call && (depends || full || l->batch->row)) {
     flush(x, l);
     if (l->batches >= BATCHES_IN_FLIGHT) return false;
   }
   if (!l->batch && !(l->batch = new_batch(x, l))) return false;
   mx_batch *b = l->batch;
-  mx_call *call = mx_bind_call(&l->binder, s->id, s->offset, &b->pool);
-  if (!call) {
+  if (!call && !(call = mx_bind_call(&l->binder, s->id, s->offset, &b->pool))) {
     mx_exec_nomem(x);
     return false;
   }

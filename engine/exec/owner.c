@@ -17,7 +17,8 @@ static void launch(mx_owner *o, mx_batch *b) {
     return;
   }
   if (b->ranges) b->ranges->push("compute", b->first_step);
-  b->status = o->device->ops->launch(o->device, b->calls, b->n, &b->error);
+  const mx_device_ops *ops = o->device->ops;
+  b->status = (b->row ? ops->launch_rows : ops->launch)(o->device, b->calls, b->n, &b->error);
   if (b->ranges) b->ranges->pop();
   *b->broken = b->status != MARS_OK;
 }

@@ -13,6 +13,7 @@ typedef struct mx_batch {
   mx_pool pool;       /* the calls and all that they point to */
   mx_call **calls;
   int n, cap;
+  bool row;           /* each depends on those before it: for launch_rows */
   int device;
   bool *broken; /* the owner's to set and ask: an earlier batch of the lane failed, and this one would read what it did not write */
   const mx_ranges *ranges; /* a profiler's; NULL */

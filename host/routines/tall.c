@@ -341,6 +341,12 @@ int64_t mx_tile_units_tall_mul(const mx_tile_call *t, int threads) {
   return least(panels, least(threads, t->p[0]));
 }
 
+bool mx_tile_rows_tall_mul(const mx_tile_call *t, int64_t units) {
+  const int64_t rows = t->mat[0].rows, step = mx_tall_panel(t->mat[0].cols);
+
+  return t->n == 3 && !is_narrow(t->dtype) && t->mat[1].cs == 1 && rows % step == 0 && rows / step % units == 0; /* without scratch */
+}
+
 mars_status mx_tile_run_tall_mul(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
   const mx_mat *u = &t->mat[0], *a = &t->mat[1], *x = &t->mat[2], *r = t->n > 3 ? &t->mat[3] : NULL;
   const mars_dtype wide = wide_of(t->dtype);

@@ -19,6 +19,11 @@ mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int6
   return table[t->op].run(t, scratch, unit, units, err);
 }
 
+bool mx_tile_rows(const mx_tile_call *t, int64_t units) {
+  if (t->op == MX_TILE_GEMM) return mx_tile_rows_gemm(t, units);
+  return t->op == MX_TILE_TALL_MUL && mx_tile_rows_tall_mul(t, units);
+}
+
 void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t *begin, int64_t *end) {
   const int64_t blocks = (n + align - 1) / align, b = blocks * unit / units * align, e = blocks * (unit + 1) / units * align;
 

@@ -27,6 +27,12 @@ typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t
 int64_t mx_tile_units(const mx_tile_call *t, int threads);
 mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
 
+/* Could it be done in `units` equal parts, part i making rows [i, i + 1) * rows / units of A0 from the same rows of A1 and from all of
+   the others, with the bits that it has when it is done in one? */
+bool mx_tile_rows(const mx_tile_call *t, int64_t units);
+bool mx_tile_rows_gemm(const mx_tile_call *t, int64_t units);
+bool mx_tile_rows_tall_mul(const mx_tile_call *t, int64_t units);
+
 /* Part `unit` of [0, n) cut into `units` nearly equal runs that start at multiples of `align`. */
 void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t *begin, int64_t *end);
 

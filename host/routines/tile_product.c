@@ -132,6 +132,13 @@ int64_t mx_tile_units_gemm(const mx_tile_call *t, int threads) {
   return parts < threads ? parts : threads;
 }
 
+bool mx_tile_rows_gemm(const mx_tile_call *t, int64_t units) {
+  const mx_mat *c = &t->mat[0], *a = &t->mat[1];
+  const int64_t parts = parts_of(c, a->cols);
+
+  return by_rows(c) && a->rows == c->rows && c->rows % (16 * parts) == 0 && parts % units == 0;
+}
+
 static void gemm_part(const mx_tile_call *t, int64_t part, int64_t parts) {
   const size_t es = mars_dtype_bytes(t->dtype);
   const mx_mat *c = &t->mat[0], *a = &t->mat[1], *b = &t->mat[2];
