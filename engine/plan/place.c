@@ -34,6 +34,8 @@ typedef struct placer {
   double *seconds;            /* per kernel and place: of one task */
   uint32_t tile_can[MX_TILE_COUNT];
   int32_t tile_kernel;        /* kernel that tile_can was asked for */
+  mx_mat *mat;                /* operands of the tile operation that a device is asked about */
+  size_t cap_mat;
 } placer;
 
 bool mx_plan_may_use(const mx_plan *p, int d) { return d == 0 || (!p->machine->device[d].lost && !(p->without >> d & 1)); }
@@ -92,8 +94,33 @@ static uint32_t tile_can(placer *z, const mx_ptask *t) {
   return *can;
 }
 
+/* Asks device d what scratch the tile operation takes there; false: it does not want it. */
+static bool ask_scratch(placer *z, int d, const mx_ptask *t) {
+  const mx_plan *p = z->plan;
+  mx_device *dev = p->machine->device[d].dev;
+  mx_rtask *r = &p->rtasks.at[t->tile];
+  const size_t n = (size_t)(r[1].first_arg - r->first_arg);
+  size_t bytes = 0;
+  if (!dev->ops->tile_scratch) return true;
+  if (n > z->cap_mat) {
+    mx_mat *grown = mx_grow(p->mem, z->mat, z->cap_mat * sizeof *grown, 2 * n * sizeof *grown);
+    if (!grown) return false; /* the host needs no answer */
+    z->mat = grown;
+    z->cap_mat = 2 * n;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const mx_rarg *a = &p->rargs.at[r->first_arg + (int32_t)i];
+    z->mat[i] = (mx_mat){NULL, a->rows, a->cols, a->rs, a->cs};
+  }
+  mx_tile_call call = {.op = (mx_tile_op)r->op, .flags = r->flags, .dtype = p->kernels.at[t->kernel].dtype, .n = (int)n, .mat = z->mat};
+  memcpy(call.p, r->p, sizeof call.p);
+  if (!dev->ops->tile_scratch(dev, &call, &bytes)) return false;
+  r->own_scratch = (int64_t)((bytes + 63) & ~(size_t)63);
+  return true;
+}
+
 static bool fits(const mx_plan *p, int d, const mx_ptask *t) {
-  int64_t n = 0;
+  int64_t n = p->kernels.at[t->kernel].routine && p->rtasks.at[t->tile].own_scratch > 0 ? mx_space_round(p->rtasks.at[t->tile].own_scratch) : 0;
   for (int32_t i = t->first_in; i < t[1].first_in; i++) n += mx_chunk_room(&p->chunks.at[p->ins.at[i]], d);
   for (int32_t i = t->first_out; i < t[1].first_out; i++)
     if (p->chunks.at[p->outs.at[i]].takes < 0) n += mx_chunk_room(&p->chunks.at[p->outs.at[i]], d);
@@ -104,8 +131,9 @@ static int device_of(placer *z, int32_t task) {
   const mx_ptask *t = &z->plan->tasks.at[task];
   const int d = z->place[z->at[task]];
   if (!d || z->plan->kernels.at[t->kernel].pin == 1) return 0;
-  const uint32_t can = z->plan->kernels.at[t->kernel].routine ? tile_can(z, t) : z->can[t->kernel];
-  return can >> d & 1 && fits(z->plan, d, t) ? d : 0;
+  const bool routine = z->plan->kernels.at[t->kernel].routine != NULL;
+  const uint32_t can = routine ? tile_can(z, t) : z->can[t->kernel];
+  return can >> d & 1 && (!routine || ask_scratch(z, d, t)) && fits(z->plan, d, t) ? d : 0;
 }
 
 /* ---- the cost model ---- */
@@ -355,5 +383,6 @@ done:
   mx_free(p->mem, z.can);
   mx_free(p->mem, z.at);
   mx_free(p->mem, z.seconds);
+  mx_free(p->mem, z.mat);
   return st;
 }

@@ -134,7 +134,8 @@ typedef struct mx_rtask {
   int32_t gate;      /* what this and the next gate - 1 tasks read from outside is made before it */
   int32_t first_arg; /* into rargs; the next one's first_arg ends it */
   int64_t p[4];
-  int64_t scratch_bytes;
+  int64_t scratch_bytes; /* on the host */
+  int64_t own_scratch;   /* on a device with memory of its own, where place.c has put it there */
   double flops;
 } mx_rtask;
 

@@ -32,7 +32,10 @@ int64_t mx_plan_scratch(const mx_plan *plan, int device, const mx_pkernel *k, co
 
 static int64_t task_scratch(mx_scheduler *z, int a, const mx_ptask *t) {
   if (t->tile < 0) return 0;
-  if (z->plan->kernels.at[t->kernel].routine) return z->plan->rtasks.at[t->tile].scratch_bytes;
+  if (z->plan->kernels.at[t->kernel].routine) {
+    const mx_rtask *r = &z->plan->rtasks.at[t->tile];
+    return a && r->own_scratch >= 0 ? r->own_scratch : r->scratch_bytes;
+  }
   const mx_pkernel *k = &z->plan->kernels.at[t->kernel];
   int64_t *whole = &z->arena[a].full_scratch[t->kernel];
   int64_t start[MARS_MAX_DIMS], extent[MARS_MAX_DIMS], gather[MX_MAX_SLOTS + 16];

@@ -202,12 +202,15 @@ static void by_cholesky(tall *t, bool twice) {
 
 /* ---- Householder ---- */
 
-/* Rows that are factored at a time, in cache; a block that is shorter than wide has rows of zeros below. */
-static int64_t sub_rows(const tall *t, int64_t elem) { return most(t->n, SUB_BYTES / (t->n * elem)); }
+/* Rows that are factored at a time, in cache; a block that is shorter than wide has rows of zeros below. Devices with memory of
+   their own take a block as a whole. */
+static int64_t sub_rows(const tall *t, const node *x, int64_t elem) {
+  return mx_plan_devices(t->b->plan) ? x->height : most(t->n, SUB_BYTES / (t->n * elem));
+}
 
 static void factor(tall *t, node *x, const mx_rarg *from, int64_t n_from, bool wide) {
   mx_rbuild *b = t->b;
-  const int64_t elem = wide ? t->wide : b->elem, sub = sub_rows(t, elem), nb = least(REFLECTORS, t->n);
+  const int64_t elem = wide ? t->wide : b->elem, sub = sub_rows(t, x, elem), nb = least(REFLECTORS, t->n);
   x->v = mx_r_mat(mx_r_temp(b, x->height * t->n * elem), x->height, t->n);
   x->t = mx_r_mat(mx_r_temp(b, ceil_div(x->height, sub) * nb * t->n * elem), ceil_div(x->height, sub) * nb, t->n);
   x->r = wide_temp(t, t->n);
@@ -224,7 +227,7 @@ static void factor(tall *t, node *x, const mx_rarg *from, int64_t n_from, bool w
 
 static void apply(tall *t, const node *x, const mx_rarg *root, mx_rarg *out, bool wide) {
   mx_rbuild *b = t->b;
-  const int64_t elem = wide ? t->wide : b->elem, sub = sub_rows(t, elem), nb = least(REFLECTORS, t->n);
+  const int64_t elem = wide ? t->wide : b->elem, sub = sub_rows(t, x, elem), nb = least(REFLECTORS, t->n);
   mx_r_break(b);
   mx_r_begin(b, MX_TILE_TALL_APPLY, 0);
   mx_r_p(b, 0, wide);
