@@ -124,6 +124,8 @@ static bool cuda_can_program(mx_device *d, const mx_program *prog) {
 
 static bool cuda_can_tile(mx_device *d, mx_tile_op op, mars_dtype dtype) { return mx_cuda_can_tile((mx_cuda *)d, op, dtype); }
 
+static bool cuda_tile_scratch(mx_device *d, const mx_tile_call *t, size_t *bytes) { return mx_cuda_tile_scratch((mx_cuda *)d, t, bytes); }
+
 static void cuda_destroy(mx_device *d) {
   mx_cuda *dev = (mx_cuda *)d;
   const mx_cuda_api *cu;
@@ -144,6 +146,7 @@ static void cuda_destroy(mx_device *d) {
   if (dev->slab != 0) (void)cu->cuMemFree(dev->slab);
   if (dev->registered) (void)cu->cuMemHostUnregister(dev->host);
   if (dev->has_lock) pthread_mutex_destroy(&dev->lock);
+  if (dev->has_tiles) pthread_mutex_destroy(&dev->tiles);
   if (entered) mx_cuda_leave(dev);
   if (dev->retained) (void)cu->cuDevicePrimaryCtxRelease(dev->device);
   mx_free(dev->mem, dev);
@@ -170,6 +173,7 @@ static const mx_device_ops cuda_ops = {
     .transfer = cuda_transfer,
     .can_program = cuda_can_program,
     .can_tile = cuda_can_tile,
+    .tile_scratch = cuda_tile_scratch,
     .can_peer = cuda_can_peer,
 };
 
@@ -266,6 +270,8 @@ static mars_status set_up(mx_cuda *dev, size_t budget_bytes, mars_error *err) {
 
   if (pthread_mutex_init(&dev->lock, NULL) != 0) MX_TRY(mx_fail(err, MARS_E_MEMORY, "mars_session_create: %s: no lock", dev->name));
   dev->has_lock = true;
+  if (pthread_mutex_init(&dev->tiles, NULL) != 0) MX_TRY(mx_fail(err, MARS_E_MEMORY, "mars_session_create: %s: no lock", dev->name));
+  dev->has_tiles = true;
   MX_TRY(make_slab(dev, budget_bytes, err));
   MX_TRY(mx_cuda_check(dev, cu->cuStreamCreate(&dev->compute, CU_STREAM_NON_BLOCKING), "its stream", err));
   MX_TRY(mx_cuda_check(dev, cu->cuEventCreate(&dev->done, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC), "its event", err));

@@ -75,6 +75,8 @@ typedef struct mx_cuda {
   size_t table_bytes, table_used;
   atomic_int lost;        /* the CUresult of an error that lasts; 0: none */
   atomic_uint peers;      /* devices whose memory may be read */
+  pthread_mutex_t tiles;  /* of what follows */
+  bool has_tiles;
   struct mx_cuda_blas *blas;
 } mx_cuda;
 
@@ -168,6 +170,7 @@ void mx_lane_push(mx_lane *lane, mx_transfer *t);
 /* ---- routines ---- */
 struct mx_cuda_blas;
 bool mx_cuda_can_tile(mx_cuda *dev, mx_tile_op op, mars_dtype dtype);
+bool mx_cuda_tile_scratch(mx_cuda *dev, const mx_tile_call *t, size_t *bytes);
 mars_status mx_cuda_tile(mx_cuda *dev, const mx_call *call, mars_error *err);
 /* After the launch's end: what its tile operations found out on the device. */
 mars_status mx_cuda_tile_results(mx_cuda *dev, mars_error *err);

@@ -3,6 +3,7 @@
 #include "tests/cuda_shim.h"
 #include "tests/cuda_sim.h"
 #include "tests/cuda_tile_shim.h"
+#include "tests/cuda_tile_util.h"
 
 #include <cmath>
 #include <complex>
@@ -161,28 +162,6 @@ TEST_F(CudaCompiler, TakesTheNewestArchitectureBelow) {
 
 // ---- the device ----
 
-class CudaDevice : public ::testing::Test {
-protected:
-  void SetUp() override {
-    mars_error err = {};
-    if (cuda_device_count() > 0) cuda_sim_configure("devices=2"); // real ones are as they are
-    mars_status st = vm_open_cuda(0, 32 << 20, &cuda_, &err);
-    if (st == MARS_E_UNSUPPORTED) GTEST_SKIP() << err.message;
-    ASSERT_EQ(st, MARS_OK) << err.message;
-    ASSERT_EQ(vm_open(1, false, nullptr, 0, &host_, &err), MARS_OK) << err.message;
-  }
-  void TearDown() override {
-    char text[1000];
-    if (cuda_ != nullptr) {
-      EXPECT_EQ(vm_close(cuda_), 0);
-    }
-    if (host_ != nullptr) vm_close(host_);
-    EXPECT_EQ(cuda_sim_failed_checks(text, sizeof text), 0u) << text;
-    EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
-  }
-  vm_dev *cuda_ = nullptr, *host_ = nullptr;
-};
-
 TEST_F(CudaDevice, SaysWhatItIs) {
   size_t bytes;
   EXPECT_GT(strlen(device_model(cuda_, &bytes)), 0u);
@@ -277,7 +256,7 @@ TEST_F(CudaDevice, EveryCallMayFail) {
     mars_status st = vm_open_cuda(0, 8 << 20, &dev, &err);
     if (st == MARS_OK) st = transfer_round(dev, 2, 2500, src.data(), dst.data(), &err);
     if (st == MARS_OK) {
-      tile_mat mats[2] = {{moved.data(), moved.size(), 0, 10, 20, 20, 1}, {src.data(), src.size(), 0, 10, 20, 1, 10}};
+      tile_mat mats[2] = {{moved.data(), moved.size(), 0, 10, 20, 20, 1, 8}, {src.data(), src.size(), 0, 10, 20, 1, 10, 8}};
       st = tile_run(dev, "copy", 0, MARS_F64, 2, mats, nullptr, &err);
     }
     if (st == MARS_OK) {
@@ -298,35 +277,6 @@ TEST_F(CudaDevice, EveryCallMayFail) {
 }
 
 // ---- tile operations against the host's ----
-
-double element(mars_dtype dt, const char *p, int part) {
-  switch (dt) {
-  case MARS_F32: case MARS_C64: return ((const float *)p)[part];
-  default: return ((const double *)p)[part];
-  }
-}
-void put(mars_dtype dt, char *p, int part, double v) {
-  if (dt == MARS_F32 || dt == MARS_C64) ((float *)p)[part] = (float)v;
-  else ((double *)p)[part] = v;
-}
-int parts(mars_dtype dt) { return dt == MARS_C64 || dt == MARS_C128 ? 2 : 1; }
-
-// A matrix in memory of its own, by rows or by columns, with a gap behind each run.
-struct Mat {
-  mars_dtype dt;
-  int64_t rows, cols, rs, cs, offset = 3;
-  std::vector<char> mem;
-  Mat(std::mt19937 &rng, mars_dtype dt, int64_t rows, int64_t cols, bool by_rows) : dt(dt), rows(rows), cols(cols) {
-    rs = by_rows ? cols + 2 : 1;
-    cs = by_rows ? 1 : rows + 2;
-    size_t es = mars_dtype_bytes(dt);
-    mem.assign((size_t)(offset + (rows + 2) * (cols + 2)) * es, 0);
-    for (size_t i = 0; i < mem.size() / es; i++)
-      for (int k = 0; k < parts(dt); k++) put(dt, &mem[i * es], k, (double)(int)(rng() % 17) / 8 - 1);
-  }
-  char *at(int64_t i, int64_t j) { return &mem[(size_t)(offset + i * rs + j * cs) * mars_dtype_bytes(dt)]; }
-  tile_mat view() { return {mem.data(), mem.size(), offset, rows, cols, rs, cs}; }
-};
 
 void run_both(vm_dev *host, vm_dev *cuda, const char *op, unsigned flags, std::vector<Mat> mats, const std::vector<int64_t> &p,
               bool lower_only = false) {

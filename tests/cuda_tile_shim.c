@@ -2,6 +2,7 @@
 #include "tests/cuda_tile_shim.h"
 
 #include "engine/device.h"
+#include "engine/status.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 
 _Static_assert((int)TILE_CHECK == (int)MX_TF_CHECK && (int)TILE_RIGHT == (int)MX_TF_RIGHT && (int)TILE_TRANS == (int)MX_TF_TRANS,
                "flags as in engine/device.h");
+
+enum { HOST_SCRATCH = 32 << 20 };
 
 static mx_tile_op find(const char *op) {
   static const char *const names[MX_TILE_COUNT] = {
@@ -25,6 +28,17 @@ bool tile_can(vm_dev *dev, const char *op, mars_dtype dt) {
   mx_device *d = vm_device(dev);
 
   return d->ops->can_tile == NULL || d->ops->can_tile(d, find(op), dt);
+}
+
+bool tile_wants(vm_dev *dev, const char *op, unsigned flags, mars_dtype dt, int n, const tile_mat *mats, const int64_t *p) {
+  mx_device *d = vm_device(dev);
+  mx_mat list[16];
+  mx_tile_call tile = {.op = find(op), .flags = flags, .dtype = dt, .n = n, .mat = list, .fn = op};
+  size_t bytes;
+
+  for (int i = 0; i < n; i++) list[i] = (mx_mat){NULL, mats[i].rows, mats[i].cols, mats[i].rs, mats[i].cs};
+  for (int i = 0; i < 4 && p != NULL; i++) tile.p[i] = p[i];
+  return d->ops->tile_scratch(d, &tile, &bytes);
 }
 
 static void wake(mx_transfer *t) { sem_post(t->user); }
@@ -66,7 +80,7 @@ mars_status tile_run(vm_dev *vm, const char *op, unsigned flags, mars_dtype dt, 
   mx_tile_call tile = {.op = find(op), .flags = flags, .dtype = dt, .n = n, .fn = op};
   mx_mat list[16];
   char *at[16], *arena;
-  size_t used = 0, bytes, es = mars_dtype_bytes(dt);
+  size_t used = 0, bytes, es = mars_dtype_bytes(dt), scratch = HOST_SCRATCH;
   mx_call call = {.kind = MX_CALL_TILE, .tile = &tile}, *calls[1] = {&call};
   mars_status st = dev->ops->kernel_create(dev, &prog, &call.kernel, err);
 
@@ -75,13 +89,17 @@ mars_status tile_run(vm_dev *vm, const char *op, unsigned flags, mars_dtype dt, 
   for (int i = 0; i < n; i++) {
     at[i] = own ? arena + used : mats[i].memory;
     used += (mats[i].bytes + 255) & ~(size_t)255;
-    list[i] = (mx_mat){at[i] + mats[i].offset * (int64_t)es, mats[i].rows, mats[i].cols, mats[i].rs, mats[i].cs};
+    list[i] = (mx_mat){at[i] + mats[i].offset * (int64_t)(mats[i].elem > 0 ? mats[i].elem : es), mats[i].rows, mats[i].cols, mats[i].rs, mats[i].cs};
   }
   tile.mat = list;
   for (int i = 0; i < 4 && p != NULL; i++) tile.p[i] = p[i];
-  if (own) st = carry(dev, MX_TRANSFER_UP, n, mats, at, err);
+  if (own) (void)dev->ops->tile_scratch(dev, &tile, &scratch);
+  call.scratch = own ? arena + used : aligned_alloc(64, scratch);
+  if (own && used + scratch > bytes) st = mx_fail(err, MARS_E_BUDGET, "%zu bytes of scratch", scratch);
+  if (st == MARS_OK && own) st = carry(dev, MX_TRANSFER_UP, n, mats, at, err);
   if (st == MARS_OK) st = dev->ops->launch(dev, calls, 1, err);
   if (st == MARS_OK && own) st = carry(dev, MX_TRANSFER_DOWN, n, mats, at, err);
+  if (!own) free(call.scratch);
   dev->ops->kernel_destroy(dev, call.kernel);
   return st;
 }

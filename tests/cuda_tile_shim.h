@@ -16,12 +16,15 @@ typedef struct tile_mat {
   char *memory; /* all of it goes to the device and comes back */
   size_t bytes;
   int64_t offset, rows, cols, rs, cs; /* in elements */
+  size_t elem; /* bytes of one; 0: the operation's */
 } tile_mat;
 
 /* One operation by the name of engine/routines/tiles.def ("gemm") in a launch of its own. */
 mars_status tile_run(vm_dev *dev, const char *op, unsigned flags, mars_dtype dt, int n, const tile_mat *mats, const int64_t *p,
                      mars_error *err);
 bool tile_can(vm_dev *dev, const char *op, mars_dtype dt);
+/* Whether the device wants this one, which tile_can allows. */
+bool tile_wants(vm_dev *dev, const char *op, unsigned flags, mars_dtype dt, int n, const tile_mat *mats, const int64_t *p);
 
 /* n copies of `bytes` up from `src` to distinct places of the arena and down again to `dst`, all queued at once. */
 mars_status transfer_round(vm_dev *dev, int n, size_t bytes, const char *src, char *dst, mars_error *err);

@@ -49,7 +49,7 @@ template <class T> MX_DEV void mx_tile(const mx_tile_p &p) {
     *(T *)to = v;
   }
 }
-/* The least i with A0[i, i] = 0 into the int at A1: zero in both parts, whatever the sign */
+/* The least i with A0[i, i] = 0 into the number at A1: zero in both parts, whatever the sign; w[7]: that is not positive */
 MX_DEV bool mx_zero(u32 v) { return (v << 1) == 0; }
 MX_DEV bool mx_zero(u64 v) { return (v << 1) == 0; }
 template <class W, int PARTS> MX_DEV void mx_diag(const mx_tile_p &p) {
@@ -57,7 +57,8 @@ template <class W, int PARTS> MX_DEV void mx_diag(const mx_tile_p &p) {
     const W *v = (const W *)((const char *)p.w[3] + (i64)i * ((i64)p.w[4] + (i64)p.w[5]));
     bool zero = true;
     for (int k = 0; k < PARTS; k++) zero = zero && mx_zero(v[k]);
-    if (zero) atomicMin((int *)p.w[6], (int)i + 1);
+    if (p.w[7]) zero = !(of_bits(v[0]) > 0);
+    if (zero) atomicMin((u64 *)p.w[6], i);
   }
 }
 #define MX_TILE(name, body) extern "C" __global__ void __launch_bounds__(256) name(const mx_tile_p p) { body; }

@@ -17,7 +17,19 @@ mars_status mx_cuda_blas_check(mx_cuda *dev, int status, const char *what, mars_
   return st;
 }
 
-static mars_status open_record(mx_cuda *dev, mars_error *err) {
+mars_status mx_cuda_solver_check(mx_cuda *dev, int status, const char *what, mars_error *err) {
+  mars_status st = status == (int)CUSOLVER_STATUS_ALLOC_FAILED ? MARS_E_MEMORY : MARS_E_DEVICE;
+
+  if (status == 0) return MARS_OK;
+  mx_fail(err, st, "mars_run: %s: %s: status %d", dev->name, what, status);
+  if (err != NULL) {
+    err->code = status;
+    memcpy(err->domain, "cusolverStatus", sizeof "cusolverStatus");
+  }
+  return st;
+}
+
+mars_status mx_cuda_tiles_open(mx_cuda *dev, mars_error *err) {
   if (dev->blas == NULL) dev->blas = mx_alloc(dev->mem, sizeof *dev->blas);
   return dev->blas != NULL ? MARS_OK : mx_fail(err, MARS_E_MEMORY, "mars_run: %s: no memory for cuBLAS", dev->name);
 }
@@ -25,7 +37,7 @@ static mars_status open_record(mx_cuda *dev, mars_error *err) {
 mars_status mx_cuda_blas_open(mx_cuda *dev, mx_cuda_blas **out, mars_error *err) {
   mars_status st = MARS_OK;
 
-  MX_TRY(open_record(dev, err));
+  MX_TRY(mx_cuda_tiles_open(dev, err));
   if (dev->blas->blas == NULL) {
     MX_TRY(mx_cuda_need(mx_cuda_load(MX_LIB_CUBLAS), MX_LIB_CUBLAS, "mars_run: matrix products on a CUDA device", err));
     MX_TRY(mx_cuda_blas_check(dev, (int)dev->cu->cublasCreate(&dev->blas->blas), "cublasCreate", err));
@@ -40,11 +52,11 @@ done:
 mars_status mx_cuda_solver_open(mx_cuda *dev, mx_cuda_blas **out, mars_error *err) {
   mars_status st = MARS_OK;
 
-  MX_TRY(open_record(dev, err));
+  MX_TRY(mx_cuda_tiles_open(dev, err));
   if (dev->blas->solver == NULL) {
     MX_TRY(mx_cuda_need(mx_cuda_load(MX_LIB_CUSOLVER), MX_LIB_CUSOLVER, "mars_run: factorisations on a CUDA device", err));
-    MX_TRY(mx_cuda_blas_check(dev, (int)dev->cu->cusolverDnCreate(&dev->blas->solver), "cusolverDnCreate", err));
-    MX_TRY(mx_cuda_blas_check(dev, (int)dev->cu->cusolverDnSetStream(dev->blas->solver, dev->compute), "cusolverDnSetStream", err));
+    MX_TRY(mx_cuda_solver_check(dev, (int)dev->cu->cusolverDnCreate(&dev->blas->solver), "cusolverDnCreate", err));
+    MX_TRY(mx_cuda_solver_check(dev, (int)dev->cu->cusolverDnSetStream(dev->blas->solver, dev->compute), "cusolverDnSetStream", err));
   }
   *out = dev->blas;
 
@@ -113,8 +125,6 @@ static int gemm(const mx_cuda *dev, cublasHandle_t h, mars_dtype dt, int m, int 
   }
 }
 
-static mx_mat turned(const mx_mat *a) { return (mx_mat){a->base, a->cols, a->rows, a->cs, a->rs}; }
-
 static mx_mat columns_of(const mx_mat *a, size_t es, int64_t at, int64_t n) {
   return (mx_mat){a->base + at * a->cs * (int64_t)es, a->rows, n, a->rs, a->cs};
 }
@@ -143,7 +153,7 @@ static mars_status gemm_columns(mx_cuda *dev, mars_dtype dt, unsigned flags, con
   size_t es = mars_dtype_bytes(dt);
   double alpha = flags & MX_TF_NEGATE ? -1 : 1, beta = flags & MX_TF_FIRST ? 0 : 1;
   int64_t k = a->cols, panel = k;
-  mx_mat bt = turned(b);
+  mx_mat bt = mx_mat_t(b);
   mx_cuda_blas *blas = NULL;
   CUdeviceptr work = 0;
   bool copy_a, copy_b;
@@ -163,7 +173,7 @@ static mars_status gemm_columns(mx_cuda *dev, mars_dtype dt, unsigned flags, con
     mx_mat ap = columns_of(a, es, at, n), bp = columns_of(&bt, es, at, n);
     operand oa, ob;
 
-    bp = turned(&bp);
+    bp = mx_mat_t(&bp);
     oa = see(&ap, conj_a, &copy_a);
     ob = see(&bp, conj_b, &copy_b);
     if (copy_a) MX_TRY(conjugated(dev, dt, &ap, work, &oa, err));
@@ -179,17 +189,19 @@ done:
   return st;
 }
 
-static mars_status product(mx_cuda *dev, mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b, mars_error *err) {
+mars_status mx_cuda_product(mx_cuda *dev, mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b, mars_error *err) {
   bool ca = mx_is_complex(dt) && (flags & MX_TF_CONJ), cb = mx_is_complex(dt) && (flags & MX_TF_CONJ2);
-  mx_mat ct = turned(c), at = turned(a), bt = turned(b);
+  mx_mat ct = mx_mat_t(c), at = mx_mat_t(a), bt = mx_mat_t(b);
 
   if (c->rows == 0 || c->cols == 0) return MARS_OK;
+  if (dt < MARS_F16) return mx_cuda_product_int(dev, dt, flags, c, a, b, err);
   if (c->rs == 1 || c->rows == 1) return gemm_columns(dev, dt, flags, c, a, b, ca, cb, err);
   return gemm_columns(dev, dt, flags, &ct, &bt, &at, cb, ca, err); /* C^T = B^T A^T */
 }
 
-mars_status mx_cuda_gemm(mx_cuda *dev, const mx_tile_call *t, mars_error *err) {
-  return product(dev, t->dtype, t->flags, &t->mat[0], &t->mat[1], &t->mat[2], err);
+mars_status mx_cuda_gemm(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
+  (void)scratch;
+  return mx_cuda_product(dev, t->dtype, t->flags, &t->mat[0], &t->mat[1], &t->mat[2], err);
 }
 
 /* ---- SYRK ---- */
@@ -220,11 +232,11 @@ static mars_status syrk(mx_cuda *dev, const mx_tile_call *t, mars_error *err) {
   bool c_rows = c->cs == 1, a_rows = mx_mat_rows(a);
   mx_cuda_blas *b = NULL;
 
-  if (conj || (herm && a_rows != c_rows)) { /* the whole square */
+  if (t->dtype < MARS_F16 || conj || (herm && a_rows != c_rows)) { /* the whole square */
     unsigned f = (t->flags & (MX_TF_FIRST | MX_TF_NEGATE)) | (conj ? MX_TF_CONJ : 0) | (herm != conj ? MX_TF_CONJ2 : 0);
-    mx_mat at = turned(a);
+    mx_mat at = mx_mat_t(a);
 
-    return product(dev, t->dtype, f, c, a, &at, err);
+    return mx_cuda_product(dev, t->dtype, f, c, a, &at, err);
   }
   MX_TRY(mx_cuda_blas_open(dev, &b, err));
   MX_TRY(mx_cuda_blas_check(dev,
@@ -238,9 +250,10 @@ done:
   return st;
 }
 
-mars_status mx_cuda_syrk(mx_cuda *dev, const mx_tile_call *t, mars_error *err) {
+mars_status mx_cuda_syrk(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
   mars_status st = syrk(dev, t, err);
 
+  (void)scratch;
   if (st == MARS_OK && (t->flags & MX_TF_MIRROR))
     st = mx_cuda_mirror(dev, t->dtype, &t->mat[0], mx_is_complex(t->dtype) && (t->flags & MX_TF_HERM), err);
   return st;
@@ -263,33 +276,39 @@ static int solve(const mx_cuda *dev, cublasHandle_t h, mars_dtype dt, cublasSide
   }
 }
 
-mars_status mx_cuda_trsm(mx_cuda *dev, const mx_tile_call *t, mars_error *err) {
+mars_status mx_cuda_solve(mx_cuda *dev, mars_dtype dt, unsigned flags, const mx_mat *b, const mx_mat *a, mars_error *err) {
   mars_status st = MARS_OK;
-  const mx_mat *b = &t->mat[0], *a = &t->mat[1];
   bool rows = b->cs == 1 && (b->rs != 1 || b->rows == 1), a_rows = a->cs == 1 && a->rows > 1;
   bool other = a_rows != rows && a->rows > 1; /* a is stored the other way round than b */
-  bool trans = !!(t->flags & MX_TF_TRANS) != other, lower = !!(t->flags & MX_TF_LOWER) != other, right = t->flags & MX_TF_RIGHT;
-  bool conj = mx_is_complex(t->dtype) && (t->flags & MX_TF_CONJ), around = conj && !trans;
+  bool trans = !!(flags & MX_TF_TRANS) != other, lower = !!(flags & MX_TF_LOWER) != other, right = flags & MX_TF_RIGHT;
+  bool conj = mx_is_complex(dt) && (flags & MX_TF_CONJ), around = conj && !trans;
   cublasOperation_t op = trans ? conj ? CUBLAS_OP_C : CUBLAS_OP_T : CUBLAS_OP_N;
   mx_cuda_blas *blas = NULL;
-  CUdeviceptr finding = 0;
 
-  MX_TRY(mx_cuda_blas_open(dev, &blas, err));
-  if (t->flags & MX_TF_CHECK) {
-    MX_TRY(mx_cuda_finding(dev, t, false, 0x7f, &finding, err));
-    MX_TRY(mx_cuda_diagonal(dev, t->dtype, a, finding, err));
-  }
   if (b->rows == 0 || b->cols == 0) return MARS_OK;
-  if (around) MX_TRY(mx_cuda_conj(dev, t->dtype, b, b, err)); /* conj(A) X = B is A conj(X) = conj(B) */
+  MX_TRY(mx_cuda_blas_open(dev, &blas, err));
+  if (around) MX_TRY(mx_cuda_conj(dev, dt, b, b, err)); /* conj(A) X = B is A conj(X) = conj(B) */
   /* by columns, a row-major b is its transpose: the other side, the other triangle, and what was m is n */
   MX_TRY(mx_cuda_blas_check(dev,
-                            solve(dev, blas->blas, t->dtype, right != rows ? CUBLAS_SIDE_RIGHT : CUBLAS_SIDE_LEFT,
+                            solve(dev, blas->blas, dt, right != rows ? CUBLAS_SIDE_RIGHT : CUBLAS_SIDE_LEFT,
                                   lower != rows ? CUBLAS_FILL_MODE_LOWER : CUBLAS_FILL_MODE_UPPER, op,
-                                  t->flags & MX_TF_UNIT ? CUBLAS_DIAG_UNIT : CUBLAS_DIAG_NON_UNIT, (int)(rows ? b->cols : b->rows),
+                                  flags & MX_TF_UNIT ? CUBLAS_DIAG_UNIT : CUBLAS_DIAG_NON_UNIT, (int)(rows ? b->cols : b->rows),
                                   (int)(rows ? b->rows : b->cols), a->base, mx_mat_ld(a, a->rows > 1 ? a_rows : rows), b->base,
                                   mx_mat_ld(b, rows)),
                             "a triangular solve of cuBLAS", err));
-  if (around) MX_TRY(mx_cuda_conj(dev, t->dtype, b, b, err));
+  if (around) MX_TRY(mx_cuda_conj(dev, dt, b, b, err));
+
+done:
+  return st;
+}
+
+mars_status mx_cuda_trsm(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
+  mars_status st = MARS_OK;
+  const mx_check zero = {.kind = MX_FOUND_ZERO, .fn = t->fn, .first = t->p[0]};
+
+  (void)scratch;
+  if (t->flags & MX_TF_CHECK) MX_TRY(mx_cuda_finding_diagonal(dev, t->dtype, &t->mat[1], &zero, err));
+  MX_TRY(mx_cuda_solve(dev, t->dtype, t->flags, &t->mat[0], &t->mat[1], err));
 
 done:
   return st;

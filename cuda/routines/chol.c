@@ -2,40 +2,31 @@
 #include "cuda/routines/routines.h"
 
 /* A row-major lower factor is a column-major upper one: with A = L L^H the memory read by columns is A^T = (L^T)^H L^T. */
-static int workspace(const mx_cuda *dev, cusolverDnHandle_t h, mars_dtype dt, cublasFillMode_t part, int n, char *a, int ld, int *out) {
-  switch (dt) {
-  case MARS_F32: return dev->cu->cusolverDnSpotrf_bufferSize(h, part, n, (float *)a, ld, out);
-  case MARS_F64: return dev->cu->cusolverDnDpotrf_bufferSize(h, part, n, (double *)a, ld, out);
-  case MARS_C64: return dev->cu->cusolverDnCpotrf_bufferSize(h, part, n, (cuComplex *)a, ld, out);
-  default: return dev->cu->cusolverDnZpotrf_bufferSize(h, part, n, (cuDoubleComplex *)a, ld, out);
-  }
+bool mx_cuda_chol_bytes(mx_cuda *dev, const mx_tile_call *t, size_t *bytes) {
+  const mx_mat *a = &t->mat[0];
+  const int64_t n = mx_solver_potrf_bytes(dev, t->dtype, mx_mat_rows(a), (int)a->rows, mx_mat_ld(a, mx_mat_rows(a)));
+
+  *bytes = (size_t)(n > 0 ? n : 0);
+  return n >= 0;
 }
 
-static int factor(const mx_cuda *dev, cusolverDnHandle_t h, mars_dtype dt, cublasFillMode_t part, int n, char *a, int ld, void *work,
-                  int work_n, int *info) {
-  switch (dt) {
-  case MARS_F32: return dev->cu->cusolverDnSpotrf(h, part, n, (float *)a, ld, work, work_n, info);
-  case MARS_F64: return dev->cu->cusolverDnDpotrf(h, part, n, (double *)a, ld, work, work_n, info);
-  case MARS_C64: return dev->cu->cusolverDnCpotrf(h, part, n, (cuComplex *)a, ld, work, work_n, info);
-  default: return dev->cu->cusolverDnZpotrf(h, part, n, (cuDoubleComplex *)a, ld, work, work_n, info);
-  }
-}
-
-mars_status mx_cuda_chol(mx_cuda *dev, const mx_tile_call *t, mars_error *err) {
+mars_status mx_cuda_chol(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
   mars_status st = MARS_OK;
   const mx_mat *a = &t->mat[0];
-  bool rows = mx_mat_rows(a);
-  cublasFillMode_t part = rows ? CUBLAS_FILL_MODE_UPPER : CUBLAS_FILL_MODE_LOWER;
-  int n = (int)a->rows, ld = mx_mat_ld(a, rows), work_n = 0;
-  CUdeviceptr work = 0, info = 0;
+  const bool rows = mx_mat_rows(a);
+  const mx_check minor = {.kind = MX_FOUND_MINOR, .fn = t->fn, .first = t->p[0]}, nan = {.kind = MX_FOUND_NEGATIVE, .fn = t->fn, .first = t->p[0]};
   mx_cuda_blas *b = NULL;
+  mx_solver_work w = {.at = scratch};
+  CUdeviceptr info = 0;
+  size_t bytes = 0;
 
   MX_TRY(mx_cuda_solver_open(dev, &b, err));
-  MX_TRY(mx_cuda_blas_check(dev, workspace(dev, b->solver, t->dtype, part, n, a->base, ld, &work_n), "cuSOLVER's potrf_bufferSize", err));
-  MX_TRY(mx_cuda_work(dev, ((size_t)work_n + 1) * mars_dtype_bytes(t->dtype), &work, err));
-  MX_TRY(mx_cuda_finding(dev, t, true, 0, &info, err));
-  MX_TRY(mx_cuda_blas_check(dev, factor(dev, b->solver, t->dtype, part, n, a->base, ld, (void *)(uintptr_t)work, work_n, (int *)(uintptr_t)info),
-                            "cuSOLVER's potrf", err));
+  if (!mx_cuda_chol_bytes(dev, t, &bytes)) MX_TRY(mx_fail(err, MARS_E_DEVICE, "mars_%s: %s: cuSOLVER's potrf_bufferSize fails", t->fn, dev->name));
+  MX_TRY(mx_cuda_finding(dev, &minor, &info, err));
+  w.bytes = (int64_t)bytes;
+  w.info = (int *)(uintptr_t)info;
+  MX_TRY(mx_solver_potrf(dev, t->dtype, rows, (int)a->rows, a->base, mx_mat_ld(a, rows), &w, err));
+  MX_TRY(mx_cuda_finding_diagonal(dev, t->dtype, a, &nan, err)); /* a NaN need not have stopped the library */
   MX_TRY(mx_cuda_triangle(dev, t->dtype, a, a, true, 0, false, err)); /* 0 above the diagonal */
 
 done:
