@@ -136,6 +136,7 @@ void mx_text_prelude(mx_text *t, bool complex_functions) {
   if (!complex_functions) return;
   mx_text_append(t, mx_device_complex);
   mx_text_append(t, mx_device_complex_math);
+  mx_text_append(t, mx_device_complex_power);
 }
 
 void mx_text_copy(mx_text *t, int dims) {

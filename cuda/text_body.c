@@ -6,10 +6,7 @@
 
 static bool is_half(mars_dtype dt) { return dt == MARS_F16 || dt == MARS_BF16; }
 
-/* ---- what there is device code for ---- */
-
-/* What there is no device code for: a power of c128 needs more than double on the way, so the engine runs it on the host. */
-static bool lacks(mx_op op, mars_dtype dt) { return op == MX_OP_POWER && dt == MARS_C128; }
+/* ---- what there is device code for: every row and dtype, in programs of one form ---- */
 
 bool mx_text_can(const mx_program *prog, const char **why) {
   const char *reason = NULL;
@@ -18,12 +15,8 @@ bool mx_text_can(const mx_program *prog, const char **why) {
   mx_text_layout layout;
 
   for (int i = 0; i < prog->n_instrs; i++) {
-    const mx_instr *in = &prog->instrs[i];
-
-    scans += in->kind == MX_I_SCAN;
-    reductions += in->kind == MX_I_REDUCE;
-    if (in->kind == MX_I_OP && lacks((mx_op)in->op, (mars_dtype)in->dtype))
-      reason = mx_op_row_of((mx_op)in->op)->info.name;
+    scans += prog->instrs[i].kind == MX_I_SCAN;
+    reductions += prog->instrs[i].kind == MX_I_REDUCE;
   }
   if (scans > 1 || (scans > 0 && reductions > 0)) reason = "a program of several scans, or of scans and reductions";
   mx_text_layout_of(prog, &v, &layout);
