@@ -115,7 +115,28 @@ static mars_status cuda_host_memory(mx_device *d, void *arena, size_t bytes, mar
   return st;
 }
 
-static void cuda_transfer(mx_device *d, mx_transfer *t) { mx_lane_push(&((mx_cuda *)d)->lane[t->kind], t); }
+static void cuda_transfer(mx_device *d, mx_transfer *t) {
+  mx_cuda *dev = (mx_cuda *)d;
+
+  if (t->kind == MX_TRANSFER_PEER && dev->clique != NULL && t->peer != d && !mx_cuda_reaches(dev, (const mx_cuda *)t->peer)) {
+    t->also = NULL;
+    t->on = d;
+    mx_clique_push(dev->clique, t);
+    return;
+  }
+  mx_lane_push(&dev->lane[t->kind], t);
+}
+
+static void cuda_broadcast(mx_device *d, mx_transfer *const *list, mx_device *const *to, int n) {
+  mx_cuda *dev = (mx_cuda *)d;
+
+  for (int i = 0; i < n; i++) {
+    list[i]->on = to[i];
+    list[i]->also = i + 1 < n ? list[i + 1] : NULL;
+  }
+  if (dev->clique != NULL) mx_clique_push(dev->clique, list[0]);
+  for (int i = 0; i < n && dev->clique == NULL; i++) cuda_transfer(to[i], list[i]);
+}
 
 static bool cuda_can_program(mx_device *d, const mx_program *prog) {
   (void)d;
@@ -133,6 +154,7 @@ static void cuda_destroy(mx_device *d) {
 
   if (dev == NULL) return;
   cu = dev->cu;
+  mx_clique_destroy(dev->clique);
   /* a second try: without its context nothing could be given back */
   entered = dev->retained && (cu->cuCtxPushCurrent(dev->ctx) == CUDA_SUCCESS || cu->cuCtxPushCurrent(dev->ctx) == CUDA_SUCCESS);
   for (int i = 0; i < MX_LANES; i++) mx_lane_reset(&dev->lane[i]);
@@ -152,12 +174,17 @@ static void cuda_destroy(mx_device *d) {
   mx_free(dev->mem, dev);
 }
 
-static bool cuda_can_peer(mx_device *d, mx_device *peer) {
-  mx_cuda *dev = (mx_cuda *)d;
+bool mx_cuda_reaches(const mx_cuda *dev, const mx_cuda *peer) {
   int can = 0;
 
   if (dev->cu->cuDeviceCanAccessPeer == NULL || dev->cu->cuMemcpyPeerAsync == NULL) return false;
-  return dev->cu->cuDeviceCanAccessPeer(&can, dev->device, ((mx_cuda *)peer)->device) == CUDA_SUCCESS && can != 0;
+  return dev->cu->cuDeviceCanAccessPeer(&can, dev->device, peer->device) == CUDA_SUCCESS && can != 0;
+}
+
+static bool cuda_can_peer(mx_device *d, mx_device *peer) {
+  const mx_cuda *dev = (const mx_cuda *)d;
+
+  return dev->clique != NULL || mx_cuda_reaches(dev, (const mx_cuda *)peer);
 }
 
 static const mx_device_ops cuda_ops = {
@@ -175,6 +202,7 @@ static const mx_device_ops cuda_ops = {
     .can_tile = cuda_can_tile,
     .tile_scratch = cuda_tile_scratch,
     .can_peer = cuda_can_peer,
+    .broadcast = cuda_broadcast,
 };
 
 /* ---- creation ---- */
@@ -297,6 +325,8 @@ static mars_status kind_create(void *ctx, const mx_device_request *request, mx_d
   dev->mem = request->mem;
   dev->cu = cu;
   dev->ordinal = request->index;
+  dev->log = request->log;
+  dev->log_user = request->log_user;
   snprintf(dev->name, sizeof dev->name, "cuda:%d", request->index);
   MX_TRY(mx_cuda_check(dev, count_devices(cu, &n), "starting CUDA", err));
   if (request->index < 0 || request->index >= n)
@@ -316,5 +346,14 @@ done:
   return st;
 }
 
-const mx_device_kind mx_cuda_kind = {.name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create,
-                                      .ranges = &mx_cuda_ranges};
+static void kind_connect(void *ctx, mx_device *const *devs, int n) {
+  mx_cuda *members[MX_MAX_DEVICES];
+
+  (void)ctx;
+  for (int i = 0; i < n; i++) members[i] = (mx_cuda *)devs[i];
+  mx_clique_join(members, n);
+}
+
+const mx_device_kind mx_cuda_kind = {
+    .name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create, .connect = kind_connect,
+    .ranges = &mx_cuda_ranges};

@@ -8,6 +8,7 @@
  *   launch.c    batches of calls on the compute stream
  *   memory.c    memory beside the arena, and what happens when there is none left
  *   lane.c      transfers: one lane for each direction, with its stream and its thread
+ *   clique.c    transfers between the devices of a session by NCCL
  *   routines/   tile operations
  *
  * Layer: cuda. Threads: launch runs on the device's owner thread; kernels are made, and transfers are queued, by the
@@ -45,6 +46,7 @@ typedef struct mx_lane {
 } mx_lane;
 
 typedef struct mx_module mx_module; /* module.c */
+typedef struct mx_clique mx_clique; /* clique.c */
 
 typedef struct mx_cuda {
   mx_device base;
@@ -75,6 +77,10 @@ typedef struct mx_cuda {
   size_t table_bytes, table_used;
   atomic_int lost;        /* the CUresult of an error that lasts; 0: none */
   atomic_uint peers;      /* devices whose memory may be read */
+  mx_clique *clique;      /* of the session's devices; NULL: alone, or no NCCL */
+  int rank;               /* in it */
+  void (*log)(void *user, mars_log_level level, const char *text);
+  void *log_user;
   pthread_mutex_t tiles;  /* of what follows */
   bool has_tiles;
   struct mx_cuda_blas *blas;
@@ -166,6 +172,16 @@ mars_status mx_cuda_copy(mx_cuda *dev, char *to, const char *from, int es, int n
 mars_status mx_lane_init(mx_lane *lane, mx_cuda *dev, mars_error *err);
 void mx_lane_reset(mx_lane *lane);
 void mx_lane_push(mx_lane *lane, mx_transfer *t);
+
+/* ---- clique.c ---- */
+/* The devices of one session, two or more: with NCCL they get a clique. */
+void mx_clique_join(mx_cuda *const *devs, int n);
+/* Takes the clique from all its members; nothing may be under way. NULL is fine. */
+void mx_clique_destroy(mx_clique *q);
+/* Queue copies of the same bytes from one member to others: PEER transfers, linked by `also`, `on` set. */
+void mx_clique_push(mx_clique *q, mx_transfer *first);
+/* Whether memory of `peer` can be read over the link. */
+bool mx_cuda_reaches(const mx_cuda *dev, const mx_cuda *peer);
 
 /* ---- routines ---- */
 struct mx_cuda_blas;

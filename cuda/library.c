@@ -62,10 +62,10 @@ static void nvml_version(mx_cuda_api *cu, char *out, size_t n) {
 /* ---- the table of what there is ---- */
 
 static const struct {
-  const char *name, *sonames;
+  const char *name, *sonames, *without;
   void (*version)(mx_cuda_api *cu, char *out, size_t n);
 } libraries[MX_LIB_COUNT] = {
-#define LIBRARY(id, name, version, sonames) {name, sonames, version},
+#define LIBRARY(id, name, version, sonames, without) {name, sonames, without, version},
 #include "cuda/library.def"
 };
 
@@ -234,6 +234,12 @@ static void open_library(mx_cuda_api *cu, mx_cuda_lib lib) {
   } else if (l->missing[0] == '\0') {
     snprintf(l->missing, sizeof l->missing, "not found (%s)", libraries[lib].sonames);
   }
+  memcpy(l->told, l->missing, sizeof l->missing);
+  if (libraries[lib].without != NULL) {
+    const size_t n = strlen(l->told);
+
+    snprintf(l->told + n, sizeof l->told - n, "; %s", libraries[lib].without);
+  }
 }
 
 static void begin(mx_cuda_api *cu) {
@@ -262,7 +268,7 @@ bool mars_library_get(size_t index, mars_library *out) {
 
   if (index >= MX_LIB_COUNT) return false;
   l = &mx_cuda_load((mx_cuda_lib)index)->lib[index];
-  *out = (mars_library){l->name, l->path, l->version, l->path == NULL ? l->missing : NULL};
+  *out = (mars_library){l->name, l->path, l->version, l->path == NULL ? l->told : NULL};
   return true;
 }
 

@@ -17,10 +17,22 @@
 #include <cusolverDn.h>
 #include <nvrtc.h>
 
-/* Of these Mars asks the version only, and their headers are not in every toolkit. */
+/* Their headers are not in every toolkit: declared as the libraries' ABI has them. */
 int cusparseGetProperty(libraryPropertyType type, int *value);
 int cufftGetVersion(int *version);
 int ncclGetVersion(int *version);
+typedef struct ncclComm *mx_nccl_comm;
+enum { MX_NCCL_BYTES = 1 /* ncclUint8 */, MX_NCCL_IN_PROGRESS = 7 };
+int ncclCommInitAll(mx_nccl_comm *comms, int n, const int *devices);
+int ncclCommDestroy(mx_nccl_comm comm);
+int ncclCommAbort(mx_nccl_comm comm);
+int ncclCommGetAsyncError(mx_nccl_comm comm, int *error);
+int ncclGroupStart(void);
+int ncclGroupEnd(void);
+int ncclSend(const void *at, size_t count, int type, int peer, mx_nccl_comm comm, CUstream stream);
+int ncclRecv(void *at, size_t count, int type, int peer, mx_nccl_comm comm, CUstream stream);
+int ncclBroadcast(const void *from, void *to, size_t count, int type, int root, mx_nccl_comm comm, CUstream stream);
+const char *ncclGetErrorString(int result);
 int nvmlInit_v2(void);
 int nvmlShutdown(void);
 int nvmlSystemGetDriverVersion(char *version, unsigned length);
@@ -38,6 +50,7 @@ typedef struct mx_cuda_library {
   bool tried;
   char version[40];
   char missing[300]; /* why */
+  char told[400];    /* and what follows from it */
 } mx_cuda_library;
 
 typedef struct mx_cuda_api {

@@ -121,8 +121,12 @@ struct mx_transfer {
   /* filled before done */
   mars_status status;
   mars_error err;
-  mx_transfer *next; /* the device's own */
+  mx_transfer *next, *also; /* these three are the device's own */
+  mx_device *on;
 };
+
+/* Copies of the same bytes that may go together. */
+enum { MX_MOST_BROADCAST = 16 };
 
 /* What the planner may know of a device. */
 typedef struct mx_device_info {
@@ -168,6 +172,9 @@ typedef struct mx_device_ops {
   /* Whether PEER transfers from `peer`, a device of the same kind, to this one are offered. NULL: never; copies go through the
      host. */
   bool (*can_peer)(mx_device *dev, mx_device *peer);
+  /* Queue PEER transfers of the same bytes of this device to others of its kind, list[i] to to[i], 2 <= n <= MX_MOST_BROADCAST: as n
+     calls of transfer, but the bytes may leave this device once only. NULL: they are queued one by one. */
+  void (*broadcast)(mx_device *dev, mx_transfer *const *list, mx_device *const *to, int n);
 } mx_device_ops;
 
 struct mx_device {
@@ -191,6 +198,9 @@ typedef struct mx_device_kind {
   mars_status (*describe)(void *ctx, int index, mx_device_info *out, mars_error *err);
   mars_status (*create)(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err);
   const mx_ranges *ranges; /* a profiler's, which wants to know of every step; NULL: none */
+  /* All devices of this kind that one session uses, two or more: called once, before can_peer is asked and anything is copied. What the
+     kind makes for them together it gives back when the first of them is destroyed. NULL: nothing to do. */
+  void (*connect)(void *ctx, mx_device *const *devs, int n);
 } mx_device_kind;
 
 #endif

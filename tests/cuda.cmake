@@ -50,9 +50,11 @@ if(MARS_HAS_CUDA)
   endif()
   mars_test(cuda_factor_test ${CMAKE_CURRENT_LIST_DIR}/cuda_factor_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_tile_shim.c)
   target_link_libraries(cuda_factor_test PRIVATE cuda_shim mars_core)
+  mars_test(cuda_clique_test ${CMAKE_CURRENT_LIST_DIR}/cuda_clique_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_tile_shim.c)
+  target_link_libraries(cuda_clique_test PRIVATE cuda_shim mars_core)
   # some hundred kernels each through NVRTC, which no sanitizer looks into
   set_tests_properties(${cuda_tests} cuda_text_test PROPERTIES LABELS release TIMEOUT 900)
-  set_tests_properties(${cuda_tests} cuda_device_test cuda_factor_test cuda_fault_test ${nvtx_tests} PROPERTIES
+  set_tests_properties(${cuda_tests} cuda_device_test cuda_factor_test cuda_clique_test cuda_fault_test ${nvtx_tests} PROPERTIES
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
 
   set_property(TEST cuda_matrix_test APPEND PROPERTY ENVIRONMENT MARS_KERNEL_SOURCES=${sources})

@@ -48,6 +48,12 @@ bool cuda_sim_configure(const char *text) {
   return fn != NULL && fn(text) == 0;
 }
 
+void cuda_sim_reset(void) {
+  CALL(sg_sim_reset);
+
+  if (fn != NULL) fn();
+}
+
 uint64_t cuda_sim_calls(void) {
   CALL(sg_sim_calls);
 
@@ -60,6 +66,12 @@ uint64_t cuda_sim_faults(void) {
 
   if (fn != NULL) fn(&c);
   return c.faults;
+}
+
+uint64_t cuda_sim_nccl_calls(void) {
+  CALL(sg_sim_nccl_calls);
+
+  return fn != NULL ? fn() : 0;
 }
 
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) {
@@ -79,7 +91,9 @@ uint64_t cuda_sim_live(char *text, size_t size) {
   return 0;
 }
 bool cuda_sim_configure(const char *text) { return false; }
+void cuda_sim_reset(void) {}
 uint64_t cuda_sim_calls(void) { return 0; }
 uint64_t cuda_sim_faults(void) { return 0; }
+uint64_t cuda_sim_nccl_calls(void) { return 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
 #endif

@@ -17,10 +17,13 @@ size_t cuda_sim_failed_checks(char *first, size_t size);
 uint64_t cuda_sim_live(char *text, size_t size);
 /* Settings such as "devices=2 fault=copy:3"; false if they are refused, or there is no simulator. */
 bool cuda_sim_configure(const char *text);
-/* Driver calls since the last settings. */
+/* As it was when the process began; nothing of it may be in use. */
+void cuda_sim_reset(void);
+/* Driver calls, and NCCL calls, since the last settings. */
 uint64_t cuda_sim_calls(void);
 /* Faults of the plan that have happened since the process began. */
 uint64_t cuda_sim_faults(void);
+uint64_t cuda_sim_nccl_calls(void);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
 

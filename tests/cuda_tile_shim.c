@@ -1,7 +1,7 @@
 /* Contract: tests/cuda_tile_shim.h. */
 #include "tests/cuda_tile_shim.h"
 
-#include "engine/device.h"
+#include "engine/session.h"
 #include "engine/status.h"
 
 #include <semaphore.h>
@@ -133,6 +133,49 @@ mars_status transfer_peer(vm_dev *vfrom, vm_dev *vto, size_t bytes, const char *
 
   if (st == MARS_OK) st = all(to, &over, 1, err);
   return st == MARS_OK ? all(to, &down, 1, err) : st;
+}
+
+void connect_devices(vm_dev *const *devs, int n) {
+  mx_device *list[16];
+
+  for (int i = 0; i < n; i++) list[i] = vm_device(devs[i]);
+  mx_cuda_kind.connect(mx_cuda_kind.ctx, list, n);
+}
+
+mars_status transfer_broadcast(vm_dev *const *devs, int n, int rounds, size_t bytes, const char *src, char *const *dst, mars_error *err) {
+  mx_device *root = vm_device(devs[0]), *to[16];
+  mx_transfer over[8][16] = {{{0}}}, *list[16];
+  size_t room, all_bytes = bytes * (size_t)rounds;
+  char *a = root->ops->memory(root, &room);
+  mx_transfer up = {.kind = MX_TRANSFER_UP, .dst = a, .src = src, .bytes = all_bytes};
+  mars_status st = all(root, &up, 1, err);
+  sem_t done;
+
+  if (st != MARS_OK) return st;
+  sem_init(&done, 0, 0);
+  for (int r = 0; r < rounds; r++) {
+    for (int i = 1; i < n; i++) {
+      to[i - 1] = vm_device(devs[i]);
+      list[i - 1] = &over[r][i];
+      over[r][i] = (mx_transfer){.kind = MX_TRANSFER_PEER, .peer = root, .dst = (char *)to[i - 1]->ops->memory(to[i - 1], &room) + (size_t)r * bytes,
+                                 .src = a + (size_t)r * bytes, .bytes = bytes, .done = wake, .user = &done};
+    }
+    root->ops->broadcast(root, list, to, n - 1);
+  }
+  for (int i = 0; i < rounds * (n - 1); i++) sem_wait(&done);
+  sem_destroy(&done);
+  for (int r = 0; r < rounds; r++)
+    for (int i = 1; i < n && st == MARS_OK; i++) {
+      st = over[r][i].status;
+      if (st != MARS_OK && err != NULL) *err = over[r][i].err;
+    }
+  for (int i = 1; i < n && st == MARS_OK; i++) {
+    mx_device *d = vm_device(devs[i]);
+    mx_transfer down = {.kind = MX_TRANSFER_DOWN, .dst = dst[i], .src = d->ops->memory(d, &room), .bytes = all_bytes};
+
+    st = all(d, &down, 1, err);
+  }
+  return st;
 }
 
 mars_status register_host(vm_dev *dev, void *memory, size_t bytes, mars_error *err) {

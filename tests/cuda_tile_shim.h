@@ -30,6 +30,11 @@ bool tile_wants(vm_dev *dev, const char *op, unsigned flags, mars_dtype dt, int 
 mars_status transfer_round(vm_dev *dev, int n, size_t bytes, const char *src, char *dst, mars_error *err);
 /* Arena of one device to the other's and back to the host. */
 mars_status transfer_peer(vm_dev *from, vm_dev *to, size_t bytes, const char *src, char *dst, mars_error *err);
+/* Tells CUDA devices that one session uses them all. */
+void connect_devices(vm_dev *const *devs, int n);
+/* Bytes up to the first device, from its arena to those of the others at once, and down again to dst[1], ... Broadcasts, `rounds` of
+   them queued at once to places one behind the other. */
+mars_status transfer_broadcast(vm_dev *const *devs, int n, int rounds, size_t bytes, const char *src, char *const *dst, mars_error *err);
 mars_status register_host(vm_dev *dev, void *memory, size_t bytes, mars_error *err);
 /* Model and bytes of its arena. */
 const char *device_model(vm_dev *dev, size_t *bytes);

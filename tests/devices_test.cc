@@ -200,6 +200,23 @@ TEST(Devices, ProductsHaveTheSameBitsInTheSameRoom) {
   expect_same(run_kept(three, p), run_kept(host, p), exact, "three devices");
 }
 
+// What one device has made and several others want is given to it together, where those have room in time: not every time.
+TEST(Devices, WhatSeveralWantIsCopiedTogether) {
+  const Program &p = *std::find_if(std::begin(kPrograms), std::end(kPrograms), [](const Program &q) { return q.name == std::string("passes"); });
+  fake_plan plan = platform(4, MiB);
+  long together = 0;
+  for (int i = 0; i < 20 && together == 0; i++) {
+    plan.seed = (uint64_t)i + 1;
+    fake_set(&plan);
+    Session s(config_of("fake:0,fake:1,fake:2,fake:3"));
+    EXPECT_EQ(fake_connected(), 4);
+    run(s, p);
+    together += fake_broadcasts();
+  }
+  EXPECT_GT(together, 0);
+  EXPECT_EQ(fake_complaint(), nullptr);
+}
+
 // ---- random graphs ----
 
 mars_tensor *random_graph(mars_session *s, Rng &rng, const std::vector<mars_tensor *> &leaves) {

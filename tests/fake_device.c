@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static fake_plan plan;
-static atomic_long calls, launched, copies[3], in_flight, most_in_flight;
+static atomic_long calls, launched, copies[3], in_flight, most_in_flight, broadcasts;
+static int connected;
 static atomic_int alive;
 static char complaint[256];
 static pthread_mutex_t complaint_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -48,13 +49,16 @@ typedef struct fake_kernel {
 
 void fake_set(const fake_plan *p) {
   plan = *p;
-  calls = launched = copies[0] = copies[1] = copies[2] = in_flight = most_in_flight = 0;
+  calls = launched = copies[0] = copies[1] = copies[2] = in_flight = most_in_flight = broadcasts = 0;
+  connected = 0;
   complaint[0] = '\0';
 }
 
 long fake_calls(void) { return calls; }
 long fake_launched(void) { return launched; }
 long fake_copies(int kind) { return copies[kind]; }
+long fake_broadcasts(void) { return broadcasts; }
+int fake_connected(void) { return connected; }
 long fake_most_in_flight(void) { return most_in_flight; }
 const char *fake_complaint(void) { return complaint[0] ? complaint : NULL; }
 int fake_alive(void) { return alive; }
@@ -122,6 +126,22 @@ static void fake_transfer(mx_device *dev, mx_transfer *t) {
   q->tail = &t->next;
   pthread_cond_signal(&q->arrived);
   pthread_mutex_unlock(&q->lock);
+}
+
+static void fake_broadcast(mx_device *dev, mx_transfer *const *list, mx_device *const *to, int n) {
+  fake *f = (fake *)dev;
+  if (n < 2 || n > MX_MOST_BROADCAST) complain(f, "a broadcast to none, to one or to too many");
+  for (int i = 0; i < n; i++)
+    if (list[i]->kind != MX_TRANSFER_PEER || list[i]->peer != dev || list[i]->src != list[0]->src || list[i]->bytes != list[0]->bytes)
+      complain(f, "a broadcast of different things");
+  atomic_fetch_add(&broadcasts, 1);
+  for (int i = 0; i < n; i++) fake_transfer(to[i], list[i]);
+}
+
+static void fake_connect(void *ctx, mx_device *const *devs, int n) {
+  connected = n;
+  for (int i = 0; i < n; i++)
+    if (devs[i]->ops->broadcast != fake_broadcast) complain((const fake *)devs[i], "connected with others");
 }
 
 /* ---- kernels ---- */
@@ -271,6 +291,7 @@ static const mx_device_ops ops = {
     .can_program = fake_can_program,
     .can_tile = fake_can_tile,
     .can_peer = fake_can_peer,
+    .broadcast = fake_broadcast,
 };
 
 static int fake_count(void *ctx) { return plan.count; }
@@ -314,7 +335,8 @@ done:
   return st;
 }
 
-static const mx_device_kind kind = {.name = "fake", .count = fake_count, .describe = fake_describe, .create = fake_create};
+static const mx_device_kind kind = {.name = "fake", .count = fake_count, .describe = fake_describe, .create = fake_create,
+                                    .connect = fake_connect};
 
 mars_status fake_session_create(const mars_session_config *config, mars_session **out, mars_error *err) {
   const mx_device_kind *const kinds[] = {&kind};

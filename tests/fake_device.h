@@ -30,6 +30,8 @@ void fake_set(const fake_plan *plan);
 long fake_calls(void);
 long fake_launched(void); /* calls of kernels and tile operations */
 long fake_copies(int kind); /* 0 up, 1 down, 2 peer */
+long fake_broadcasts(void); /* copies of one chunk to several devices, given together */
+int fake_connected(void);   /* devices that the last session told of together */
 long fake_most_in_flight(void); /* copies that were queued at once */
 /* First thing that a device was asked and must not be (a pointer outside its memory, a copy outside an arena), NULL. */
 const char *fake_complaint(void);

@@ -11,6 +11,8 @@ typedef struct finder {
   mars_session *s;
   const mx_device_kind *const *kinds;
   int n_kinds;
+  mx_device *of[MX_MAX_DEVICES]; /* devices of the kind that is being connected */
+  int kind[MX_MAX_DEVICES];      /* per device of the session */
 } finder;
 
 static void list_there(const finder *f, char *buf, size_t bytes) {
@@ -38,7 +40,7 @@ static mars_status explain_failure(const char *name, mars_status st, mars_error 
   return st;
 }
 
-static mars_status add_device(const finder *f, int kind, int index, mars_error *err) {
+static mars_status add_device(finder *f, int kind, int index, mars_error *err) {
   mars_session *s = f->s;
   const mx_device_kind *k = f->kinds[kind];
   mx_machine *m = &s->machine;
@@ -58,6 +60,7 @@ static mars_status add_device(const finder *f, int kind, int index, mars_error *
   *out = (mx_machine_device){.name = s->device_name[d]};
   st = k->create(k->ctx, &r, &out->dev, err);
   if (st != MARS_OK) MX_TRY(explain_failure(s->device_name[d], st, err));
+  f->kind[d] = kind;
   m->n_devices++; /* the session destroys it from now on */
   MX_TRY(offer_arena(s, out->dev) == MARS_OK ? MARS_OK : mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for device %s", out->name));
   out->dev->ops->info(out->dev, &info);
@@ -74,7 +77,7 @@ done:
 }
 
 /* The text [name, name + n) of the list. */
-static mars_status add_named(const finder *f, const char *name, size_t n, mars_error *err) {
+static mars_status add_named(finder *f, const char *name, size_t n, mars_error *err) {
   mars_session *s = f->s;
   char there[256];
   for (int i = 0; i < s->machine.n_use; i++)
@@ -97,7 +100,7 @@ static mars_status add_named(const finder *f, const char *name, size_t n, mars_e
   return mx_fail(err, MARS_E_ARG, "mars_session_create: there is no device \"%.*s\"; there are: %s", (int)(n < 64 ? n : 64), name, there);
 }
 
-static mars_status add_list(const finder *f, const char *list, mars_error *err) {
+static mars_status add_list(finder *f, const char *list, mars_error *err) {
   mars_status st = MARS_OK;
   for (const char *p = list; st == MARS_OK;) {
     while (*p == ' ') p++;
@@ -110,7 +113,7 @@ static mars_status add_list(const finder *f, const char *list, mars_error *err) 
   return st;
 }
 
-static mars_status add_all(const finder *f, mars_error *err) {
+static mars_status add_all(finder *f, mars_error *err) {
   mars_session *s = f->s;
   for (int k = 0; k < f->n_kinds; k++) {
     const int n = f->kinds[k]->count(f->kinds[k]->ctx);
@@ -128,6 +131,16 @@ static mars_status add_all(const finder *f, mars_error *err) {
   return MARS_OK;
 }
 
+static void connect_kinds(finder *f) {
+  const mx_machine *m = &f->s->machine;
+  for (int k = 0; k < f->n_kinds; k++) {
+    int n = 0;
+    for (int d = 1; d < m->n_devices; d++)
+      if (f->kind[d] == k) f->of[n++] = m->device[d].dev;
+    if (n > 1 && f->kinds[k]->connect) f->kinds[k]->connect(f->kinds[k]->ctx, f->of, n);
+  }
+}
+
 static void find_peers(mx_machine *m) {
   for (int a = 1; a < m->n_devices; a++)
     for (int b = 1; b < m->n_devices; b++) {
@@ -137,7 +150,7 @@ static void find_peers(mx_machine *m) {
 }
 
 mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const *kinds, int n_kinds, mars_error *err) {
-  finder f = {s, kinds, n_kinds};
+  finder f = {.s = s, .kinds = kinds, .n_kinds = n_kinds};
   const char *list = s->config.devices ? s->config.devices : getenv("MARS_DEVICES");
   for (int k = 0; k < n_kinds && !s->ranges; k++) s->ranges = kinds[k]->ranges;
   snprintf(s->device_name[0], sizeof s->device_name[0], "host");
@@ -146,6 +159,7 @@ mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const 
   s->device_info[0] = (mars_device_info){.name = s->device_name[0], .model = s->info.cpu, .memory_bytes = s->info.memory_bytes,
                                          .budget_bytes = s->machine.arena_bytes};
   mars_status st = list && (list[0] || s->config.devices) ? add_list(&f, list, err) : add_all(&f, err);
+  if (st == MARS_OK) connect_kinds(&f);
   find_peers(&s->machine);
   s->info.n_devices = s->machine.n_devices;
   s->info.devices = s->device_info;

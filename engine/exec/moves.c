@@ -90,10 +90,14 @@ static const char *name_of(const mx_move *m) {
   return m->from == 0 ? "copy up" : m->to == 0 ? "copy down" : "copy from a peer";
 }
 
-static void start(mx_exec *x, mx_move *m) {
+static void begins(mx_exec *x, mx_move *m) {
   x->flying++;
   if (x->session->ranges) m->range = x->session->ranges->start(name_of(m), m->step);
   if (m->to >= 0) x->lane[m->to].loading[m->chunk] = MX_IO_FLIES;
+}
+
+static void start(mx_exec *x, mx_move *m) {
+  begins(x, m);
   if (m->kind == MX_MOVE_COPY) {
     mx_device *dev = x->lane[m->to ? m->to : m->from].dev;
     dev->ops->transfer(dev, &m->copy);
@@ -113,6 +117,34 @@ static void start_or_wait(mx_exec *x, mx_move *m) {
   }
 }
 
+static bool to_peer(const mx_move *m) { return m->kind == MX_MOVE_COPY && m->copy.kind == MX_TRANSFER_PEER; }
+
+/* Begins m, which has left the list of those that wait, and with it what waits behind *rest and brings the same chunk from the same
+   device to others. */
+static void start_together(mx_exec *x, mx_move *m, mx_move **rest) {
+  mx_device *from = x->lane[m->from].dev;
+  mx_transfer *list[MX_MOST_BROADCAST] = {&m->copy};
+  mx_device *to[MX_MOST_BROADCAST] = {x->lane[m->to].dev};
+  int n = 1;
+  for (mx_move **p = rest; *p && n < MX_MOST_BROADCAST;) {
+    mx_move *o = *p;
+    if (!to_peer(o) || o->from != m->from || o->chunk != m->chunk || !may_start(x, o)) {
+      p = &o->next;
+      continue;
+    }
+    *p = o->next;
+    list[n] = &o->copy;
+    to[n++] = x->lane[o->to].dev;
+    begins(x, o);
+  }
+  if (n == 1) {
+    start(x, m);
+    return;
+  }
+  begins(x, m);
+  from->ops->broadcast(from, list, to, n);
+}
+
 bool mx_exec_start_waiting(mx_exec *x) {
   bool any = false;
   mx_move **p = &x->waiting;
@@ -123,7 +155,8 @@ bool mx_exec_start_waiting(mx_exec *x) {
       continue;
     }
     *p = m->next;
-    start(x, m);
+    if (to_peer(m) && x->lane[m->from].dev->ops->broadcast) start_together(x, m, p);
+    else start(x, m);
     any = true;
   }
   x->waiting_tail = p;

@@ -1,0 +1,132 @@
+// Copies between the CUDA devices of a session by NCCL, on the simulated platform: where links do not reach, to several at once, and
+// what happens when a call of NCCL or a device fails.
+#include "tests/cuda_shim.h"
+#include "tests/cuda_sim.h"
+#include "tests/cuda_tile_shim.h"
+
+#include <gtest/gtest.h>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::vector<char> noise(size_t n) {
+  std::mt19937 rng(1);
+  std::vector<char> out(n);
+  for (char &c : out) c = (char)rng();
+  return out;
+}
+
+class CudaClique : public ::testing::Test {
+protected:
+  void SetUp() override {
+    if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "only the simulated platform has links and faults to order";
+  }
+  // `n` devices of the platform's, with these settings, connected.
+  mars_status open(int n, const std::string &settings, mars_error *err) {
+    EXPECT_TRUE(cuda_sim_configure(settings.c_str())) << settings;
+    for (int i = 0; i < n; i++) {
+      vm_dev *dev = nullptr;
+      mars_status st = vm_open_cuda(i, 4 << 20, &dev, err);
+      if (st != MARS_OK) return st;
+      devs_.push_back(dev);
+    }
+    connect_devices(devs_.data(), n);
+    return MARS_OK;
+  }
+  void close() {
+    char text[1000];
+    for (vm_dev *dev : devs_) EXPECT_EQ(vm_close(dev), 0);
+    devs_.clear();
+    EXPECT_EQ(cuda_sim_failed_checks(text, sizeof text), 0u) << text;
+    EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
+  }
+  void TearDown() override {
+    if (cuda_sim_is_used()) {
+      cuda_sim_configure("fault=");
+      close();
+      cuda_sim_configure("links=pcie devices=2");
+    }
+  }
+  // A broadcast to the first n - 1 others; what has not arrived fails the test.
+  mars_status broadcast(int n, int rounds, size_t bytes, mars_error *err) {
+    std::vector<char> src = noise(bytes * (size_t)rounds);
+    std::vector<std::vector<char>> got((size_t)n, std::vector<char>(src.size()));
+    std::vector<char *> dst;
+    for (auto &g : got) dst.push_back(g.data());
+    mars_status st = transfer_broadcast(devs_.data(), n, rounds, bytes, src.data(), dst.data(), err);
+    for (int i = 1; i < n && st == MARS_OK; i++) EXPECT_EQ(got[(size_t)i], src) << "device " << i;
+    return st;
+  }
+  std::vector<vm_dev *> devs_;
+};
+
+TEST_F(CudaClique, CopiesWhereLinksDoNotReach) {
+  mars_error err = {};
+  for (const char *links : {"none", "pcie"}) {
+    ASSERT_EQ(open(2, std::string("devices=2 fault= links=") + links, &err), MARS_OK) << err.message;
+    std::vector<char> src = noise((3 << 20) + 5), dst(src.size());
+    EXPECT_EQ(transfer_peer(devs_[0], devs_[1], src.size(), src.data(), dst.data(), &err), MARS_OK) << err.message;
+    EXPECT_EQ(src, dst);
+    std::vector<char> back(1000);
+    EXPECT_EQ(transfer_peer(devs_[1], devs_[0], back.size(), src.data(), back.data(), &err), MARS_OK) << err.message;
+    EXPECT_TRUE(std::equal(back.begin(), back.end(), src.begin()));
+    EXPECT_EQ(cuda_sim_nccl_calls() > 0, std::string(links) == "none"); // a link that reaches is the faster way
+    close();
+  }
+}
+
+TEST_F(CudaClique, BroadcastsToAllAndToSome) {
+  mars_error err = {};
+  ASSERT_EQ(open(4, "devices=4 fault= links=pcie seed=7", &err), MARS_OK) << err.message;
+  EXPECT_EQ(broadcast(4, 6, 100000, &err), MARS_OK) << err.message; // more than are under way at once
+  const uint64_t to_all = cuda_sim_nccl_calls();
+  EXPECT_EQ(broadcast(3, 2, 5001, &err), MARS_OK) << err.message;
+  EXPECT_GT(to_all, 0u);
+  EXPECT_GT(cuda_sim_nccl_calls(), to_all);
+  close();
+  cuda_sim_configure("seed=0");
+}
+
+// Call n of NCCL fails, n = 0, 1, ... until none does: the copies arrive all the same, and nothing is left behind.
+TEST_F(CudaClique, EveryCallMayFail) {
+  for (int devices : {2, 4}) {
+    bool reached = true;
+    int failures = 0;
+    for (int n = 0; reached; n++) {
+      ASSERT_LT(n, 200);
+      SCOPED_TRACE(std::to_string(devices) + " devices, call " + std::to_string(n));
+      mars_error err = {};
+      ASSERT_EQ(open(devices, "devices=" + std::to_string(devices) + " links=none fault=nccl:" + std::to_string(n), &err), MARS_OK) << err.message;
+      EXPECT_EQ(broadcast(devices, 3, 4000, &err), MARS_OK) << err.message;
+      std::vector<char> src = noise(700), dst(src.size());
+      EXPECT_EQ(transfer_peer(devs_[1], devs_[0], src.size(), src.data(), dst.data(), &err), MARS_OK) << err.message;
+      EXPECT_EQ(src, dst);
+      reached = cuda_sim_nccl_calls() > (uint64_t)n;
+      failures += reached;
+      close();
+    }
+    EXPECT_GT(failures, 5);
+  }
+}
+
+// A device that is lost takes down what concerns it, and no more.
+TEST_F(CudaClique, ALostDeviceIsTold) {
+  for (int at = 0; at < 12; at += 3) {
+    SCOPED_TRACE("at " + std::to_string(at));
+    mars_error err = {};
+    ASSERT_EQ(open(3, "devices=3 links=none fault=lose:2:" + std::to_string(at), &err), MARS_OK) << err.message;
+    const mars_status st = broadcast(3, 4, 3000, &err);
+    EXPECT_TRUE(st == MARS_OK || st == MARS_E_DEVICE) << err.message;
+    err = {};
+    EXPECT_EQ(broadcast(2, 1, 3000, &err), MARS_OK) << err.message;
+    for (vm_dev *dev : devs_) EXPECT_EQ(vm_close(dev), 0);
+    devs_.clear();
+    char text[1000];
+    EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
+    cuda_sim_reset(); // or it stays lost
+  }
+}
+
+} // namespace
