@@ -181,13 +181,15 @@ static mars_status half(mx_clique *q, const mx_member *m, bool up, char *dst, co
   return st == MARS_OK ? end : st;
 }
 
-static mars_status staged(mx_clique *q, const mx_transfer *t, mars_error *err) {
+static mars_status staged(mx_clique *q, mx_transfer *t, mars_error *err) {
   mars_status st = MARS_OK;
 
   for (size_t at = 0; at < t->bytes; at += MX_STAGE_BYTES) {
     const size_t n = t->bytes - at < MX_STAGE_BYTES ? t->bytes - at : MX_STAGE_BYTES;
 
+    t->failed = t->peer;
     MX_TRY(half(q, of(q, t->peer), false, q->stage, t->src + at, n, err));
+    t->failed = t->on;
     MX_TRY(half(q, of(q, t->on), true, t->dst + at, q->stage, n, err));
   }
 

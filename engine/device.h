@@ -121,6 +121,7 @@ struct mx_transfer {
   /* filled before done */
   mars_status status;
   mars_error err;
+  mx_device *failed;        /* PEER: with MARS_E_DEVICE, which of the two is lost, where that is known; else NULL */
   mx_transfer *next, *also; /* these three are the device's own */
   mx_device *on;
 };

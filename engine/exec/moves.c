@@ -342,7 +342,7 @@ void mx_exec_move_ended(mx_exec *x, mx_move *m) {
   const bool copy = m->kind == MX_MOVE_COPY;
   const mars_status st = copy ? m->copy.status : m->io.status;
   if (copy) {
-    if (st != MARS_OK) mx_exec_fail(x, m->to ? m->to : m->from, st, &m->copy.err);
+    if (st != MARS_OK) mx_exec_fail(x, m->copy.failed == x->lane[m->from].dev ? m->from : m->to ? m->to : m->from, st, &m->copy.err);
     x->job->stats.copied_bytes += m->copy.bytes;
   } else io_ended(x, m);
   if (m->from >= 0) out_ended(&x->lane[m->from], m->step);

@@ -356,7 +356,8 @@ ncclResult_t ncclRecv(void *p, size_t count, ncclDataType_t type, int peer, nccl
 
 ncclResult_t ncclBroadcast(const void *send, void *recv, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
   bool is_root = known(comm) && comm->rank == root;
-  return collective("ncclBroadcast", comm, stream, {Coll::broadcast, count, type, ncclSum, root}, send, is_root ? count : 0, recv, count);
+  size_t written = is_root && send == recv ? 0 : count; /* in place the root's memory is read only */
+  return collective("ncclBroadcast", comm, stream, {Coll::broadcast, count, type, ncclSum, root}, send, is_root ? count : 0, recv, written);
 }
 
 ncclResult_t ncclBcast(void *p, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
