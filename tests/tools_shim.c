@@ -19,12 +19,12 @@ static void finish(tools_result *out, const mt_diag *diag, const mt_str *text) {
 void tools_parse(const char *source, tools_result *out) {
   mt_arena arena = {0};
   mt_diag diag = {0};
-  mt_program program;
+  mx_script program;
   mt_str text = {0};
 
   if (mt_parse(source, &arena, &diag, &program))
     for (size_t i = 0; i < program.n; i++) {
-      const mt_statement *st = &program.statement[i];
+      const mx_statement *st = &program.statement[i];
       if (i) mt_str_puts(&text, "; ");
       for (size_t k = 0; k < st->n_targets; k++) mt_str_printf(&text, "%s ", st->target[k]);
       if (st->n_targets) mt_str_puts(&text, "= ");
@@ -58,7 +58,7 @@ void tools_eval(const char *source, tools_result *out) {
   mt_arena arena = {0};
   mt_diag diag = {0};
   mt_eval ev = {.arena = &arena, .diag = &diag};
-  mt_program program;
+  mx_script program;
   mt_value v = {0};
   mt_str text = {0};
   static const struct {

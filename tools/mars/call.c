@@ -7,24 +7,6 @@
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
-/* Other names of the same thing: NumPy's, the array API standard's, Python's. */
-static const struct {
-  const char *alias, *name;
-} aliases[] = {
-    {"abs", "absolute"},      {"acos", "arccos"},         {"asin", "arcsin"},
-    {"atan", "arctan"},       {"acosh", "arccosh"},       {"asinh", "arcsinh"},
-    {"atanh", "arctanh"},     {"atan2", "arctan2"},       {"pow", "power"},
-    {"mod", "remainder"},     {"true_divide", "divide"},  {"bitwise_not", "invert"},
-    {"bitwise_invert", "invert"}, {"deg2rad", "radians"}, {"rad2deg", "degrees"},
-    {"amax", "max"},          {"amin", "min"},            {"product", "prod"},
-    {"conjugate", "conj"},    {"fix", "trunc"},           {"lgamma", "gammaln"},
-    {"bitwise_left_shift", "left_shift"}, {"bitwise_right_shift", "right_shift"},
-    {"concat", "concatenate"}, {"around", "round"},       {"cumulative_sum", "cumsum"},
-    {"cumulative_prod", "cumprod"}, {"sometrue", "any"},  {"alltrue", "all"},
-    {"asarray", "array"},     {"random.randint", "random.integers"}, {"random.random", "random.random_sample"},
-    {"popcount", "bitwise_count"},
-};
-
 /* NumPy functions that are expected and not there yet: they get a plain answer instead of near matches. */
 static const char *const later[] = {
     "cross", "vecdot", "linalg.cross", "linalg.vecdot", "linalg.eig", "linalg.eigvals", "linalg.tensorinv",
@@ -33,12 +15,6 @@ static const char *const later[] = {
     "take_along_axis", "compress", "median", "nanmedian", "percentile", "quantile", "histogram", "bincount", "diff",
     "gradient", "convolve", "correlate", "interp", "tile", "repeat", "roll", "pad", "split", "meshgrid", "cov", "corrcoef",
     "average", "trapz", "isin", "isclose", "allclose", "random.choice", "random.permutation", "random.shuffle"};
-
-static const char *unaliased(const char *name) {
-  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
-    if (!strcmp(aliases[i].alias, name)) return aliases[i].name;
-  return name;
-}
 
 const mt_fn *mt_fn_table(size_t index) {
   static const mt_fn *const tables[] = {mt_fn_create,  mt_fn_random, mt_fn_shape, mt_fn_math,
@@ -114,7 +90,7 @@ bool mt_find_constant(const char *name, mt_value *out) {
 }
 
 bool mt_function_exists(const char *name) {
-  name = unaliased(name);
+  name = mx_canonical_name(name);
   return find_fn(name) || find_row(name);
 }
 
@@ -128,7 +104,7 @@ const char *mt_suggest_name(mt_eval *ev, const char *name) {
     for (const mt_fn *fn = mt_fn_table(t); fn->name; fn++) mt_suggest_offer(&s, fn->name);
   for (size_t i = 0; (row = mars_op_table(i)); i++)
     if (find_row(row->name)) mt_suggest_offer(&s, row->name);
-  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) mt_suggest_offer(&s, aliases[i].alias);
+  for (size_t i = 0; mx_other_name(i); i++) mt_suggest_offer(&s, mx_other_name(i));
   for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) mt_suggest_offer(&s, constants[i].name);
   for (int dt = 0; dt < MARS_DTYPE_COUNT; dt++) mt_suggest_offer(&s, mars_dtype_name((mars_dtype)dt));
   return mt_suggest_text(&s, ev->arena);
@@ -472,7 +448,7 @@ static bool is_method_row(const mars_op_info *row) {
 bool mt_call_function(mt_eval *ev, const char *name, size_t pos, const mt_value *self, size_t self_pos,
                       const mt_argument *args, size_t n, mt_value *out) {
   mt_call c = {.ev = ev, .name = name, .pos = pos};
-  const char *canonical = unaliased(name);
+  const char *canonical = mx_canonical_name(name);
   const mt_fn *fn = find_fn(canonical);
   const mars_op_info *row = fn ? NULL : find_row(canonical);
   bool folded = false;

@@ -10,7 +10,7 @@ typedef struct calc {
   mt_diag diag;
   mars_session *session;
   mt_eval ev;
-  mt_program program, *bound; /* of the expression; of each name=EXPRESSION */
+  mx_script program, *bound; /* of the expression; of each name=EXPRESSION */
   mt_value result;
   mt_shown *shown;
   size_t n_shown, n_outputs;

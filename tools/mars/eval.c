@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool eval(mt_eval *ev, const mt_ast *ast, mt_value *out);
+static bool eval(mt_eval *ev, const mx_ast *ast, mt_value *out);
 
 bool mt_eval_fail(mt_eval *ev, size_t pos, const char *fmt, ...) {
   char message[sizeof ev->diag->message];
@@ -83,11 +83,11 @@ static bool is_submodule(const char *name) {
 
 /* "np.random.uniform" -> "random.uniform", "sin" -> "sin"; NULL: it is not a name from a module, but some value's
    attribute. */
-static const char *global_name(mt_eval *ev, const mt_ast *ast) {
+static const char *global_name(mt_eval *ev, const mx_ast *ast) {
   const char *base;
 
-  if (ast->kind == MT_AST_NAME) return mt_eval_get(ev, ast->text) ? NULL : ast->text;
-  if (ast->kind != MT_AST_ATTRIBUTE || !(base = global_name(ev, ast->kid[0]))) return NULL;
+  if (ast->kind == MX_AST_NAME) return mt_eval_get(ev, ast->text) ? NULL : ast->text;
+  if (ast->kind != MX_AST_ATTRIBUTE || !(base = global_name(ev, ast->kid[0]))) return NULL;
   if (is_module(base) || !strcmp(base, "special")) return ast->text;
   return is_submodule(base) ? mt_sprintf(ev->arena, "%s.%s", base, ast->text) : NULL;
 }
@@ -109,29 +109,29 @@ static bool eval_global(mt_eval *ev, size_t pos, const char *name, mt_value *out
 
 /* ---- operators ------------------------------------------------------------------------------------ */
 
-static const char *row_of_op(mt_op op, bool unary) {
+static const char *row_of_op(mx_sign op, bool unary) {
   switch (op) {
-  case MT_ADD: return unary ? "positive" : "add";
-  case MT_SUB: return unary ? "negative" : "subtract";
-  case MT_NOT_BITS: return "invert";
-  case MT_NOT: return "logical_not";
-  case MT_MUL: return "multiply";
-  case MT_DIV: return "divide";
-  case MT_FLOOR_DIV: return "floor_divide";
-  case MT_MOD: return "remainder";
-  case MT_POW: return "power";
-  case MT_MATMUL: return "matmul";
-  case MT_AND: return "bitwise_and";
-  case MT_OR: return "bitwise_or";
-  case MT_XOR: return "bitwise_xor";
-  case MT_SHL: return "left_shift";
-  case MT_SHR: return "right_shift";
-  case MT_LT: return "less";
-  case MT_LE: return "less_equal";
-  case MT_GT: return "greater";
-  case MT_GE: return "greater_equal";
-  case MT_EQ: return "equal";
-  case MT_NE: return "not_equal";
+  case MX_SIGN_ADD: return unary ? "positive" : "add";
+  case MX_SIGN_SUB: return unary ? "negative" : "subtract";
+  case MX_SIGN_NOT_BITS: return "invert";
+  case MX_SIGN_NOT: return "logical_not";
+  case MX_SIGN_MUL: return "multiply";
+  case MX_SIGN_DIV: return "divide";
+  case MX_SIGN_FLOOR_DIV: return "floor_divide";
+  case MX_SIGN_MOD: return "remainder";
+  case MX_SIGN_POW: return "power";
+  case MX_SIGN_MATMUL: return "matmul";
+  case MX_SIGN_AND: return "bitwise_and";
+  case MX_SIGN_OR: return "bitwise_or";
+  case MX_SIGN_XOR: return "bitwise_xor";
+  case MX_SIGN_SHL: return "left_shift";
+  case MX_SIGN_SHR: return "right_shift";
+  case MX_SIGN_LT: return "less";
+  case MX_SIGN_LE: return "less_equal";
+  case MX_SIGN_GT: return "greater";
+  case MX_SIGN_GE: return "greater_equal";
+  case MX_SIGN_EQ: return "equal";
+  case MX_SIGN_NE: return "not_equal";
   default: return "?";
   }
 }
@@ -149,45 +149,45 @@ static const char *cheap_power(const mt_value *base, const mt_value *exponent) {
   return exponent->kind == MT_INT && exponent->i == 2 && dt != MARS_BOOL ? "square" : NULL;
 }
 
-static bool apply_binary(mt_eval *ev, mt_op op, size_t pos, const mt_value *a, const mt_value *b, mt_value *out) {
+static bool apply_binary(mt_eval *ev, mx_sign op, size_t pos, const mt_value *a, const mt_value *b, mt_value *out) {
   const mt_value *operands[2] = {a, b};
   const char *name;
 
-  if (op == MT_MATMUL) {
+  if (op == MX_SIGN_MATMUL) {
     mt_argument args[2] = {{NULL, pos, *a}, {NULL, pos, *b}};
     return mt_call_function(ev, "matmul", pos, NULL, 0, args, 2, out);
   }
   if (mt_is_number(a) && mt_is_number(b)) {
     const char *problem = mt_fold_binary(op, a, b, out);
-    return problem ? mt_eval_fail(ev, pos, "%s %s %s: %s", mt_kind_name(a), mt_op_text(op), mt_kind_name(b), problem) : true;
+    return problem ? mt_eval_fail(ev, pos, "%s %s %s: %s", mt_kind_name(a), mx_sign_text(op), mt_kind_name(b), problem) : true;
   }
   if (a->kind != MT_TENSOR && b->kind != MT_TENSOR)
-    return mt_eval_fail(ev, pos, "%s %s %s: no such operation", mt_kind_name(a), mt_op_text(op), mt_kind_name(b));
-  if (op == MT_POW && (name = cheap_power(a, b))) return mt_eval_apply(ev, pos, name, operands, 1, out);
+    return mt_eval_fail(ev, pos, "%s %s %s: no such operation", mt_kind_name(a), mx_sign_text(op), mt_kind_name(b));
+  if (op == MX_SIGN_POW && (name = cheap_power(a, b))) return mt_eval_apply(ev, pos, name, operands, 1, out);
   return mt_eval_apply(ev, pos, row_of_op(op, false), operands, 2, out);
 }
 
-static bool eval_binary(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_binary(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   mt_value a, b;
 
   return eval(ev, ast->kid[0], &a) && eval(ev, ast->kid[1], &b) && apply_binary(ev, ast->op, ast->pos, &a, &b, out);
 }
 
-static bool eval_unary(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_unary(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   const mt_value *operand;
   mt_value a;
 
   if (!eval(ev, ast->kid[0], &a)) return false;
   if (mt_is_number(&a)) {
     const char *problem = mt_fold_unary(ast->op, &a, out);
-    return problem ? mt_eval_fail(ev, ast->pos, "%s %s: %s", mt_op_text(ast->op), mt_kind_name(&a), problem) : true;
+    return problem ? mt_eval_fail(ev, ast->pos, "%s %s: %s", mx_sign_text(ast->op), mt_kind_name(&a), problem) : true;
   }
   operand = &a;
   return mt_eval_apply(ev, ast->pos, row_of_op(ast->op, true), &operand, 1, out);
 }
 
 /* a < b < c: (a < b) and (b < c), b evaluated once */
-static bool eval_compare(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_compare(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   mt_value left, right, part, all = {0};
 
   if (!eval(ev, ast->kid[0], &left)) return false;
@@ -212,19 +212,19 @@ static bool eval_compare(mt_eval *ev, const mt_ast *ast, mt_value *out) {
 
 /* ---- calls, attributes, indices ------------------------------------------------------------------- */
 
-static bool eval_arguments(mt_eval *ev, const mt_ast *ast, mt_argument *args) {
+static bool eval_arguments(mt_eval *ev, const mx_ast *ast, mt_argument *args) {
   for (size_t i = 1; i < ast->n; i++) {
-    const mt_ast *kid = ast->kid[i];
+    const mx_ast *kid = ast->kid[i];
     mt_argument *a = &args[i - 1];
-    a->name = kid->kind == MT_AST_KEYWORD ? kid->text : NULL;
+    a->name = kid->kind == MX_AST_KEYWORD ? kid->text : NULL;
     a->pos = kid->pos;
     if (!eval(ev, a->name ? kid->kid[0] : kid, &a->value)) return false;
   }
   return true;
 }
 
-static bool eval_call(mt_eval *ev, const mt_ast *ast, mt_value *out) {
-  const mt_ast *callee = ast->kid[0];
+static bool eval_call(mt_eval *ev, const mx_ast *ast, mt_value *out) {
+  const mx_ast *callee = ast->kid[0];
   const char *name = global_name(ev, callee);
   mt_argument *args = mt_alloc(ev->arena, ast->n * sizeof *args);
   mt_value self;
@@ -233,7 +233,7 @@ static bool eval_call(mt_eval *ev, const mt_ast *ast, mt_value *out) {
     if (!eval_arguments(ev, ast, args)) return false;
     return mt_call_function(ev, name, callee->pos, NULL, 0, args, ast->n - 1, out);
   }
-  if (callee->kind != MT_AST_ATTRIBUTE) {
+  if (callee->kind != MX_AST_ATTRIBUTE) {
     if (!eval(ev, callee, &self)) return false;
     return mt_eval_fail(ev, callee->pos, "this is a %s: it cannot be called", mt_kind_name(&self));
   }
@@ -247,7 +247,7 @@ static void shape_to_tuple(mt_eval *ev, const mars_shape *shape, mt_value *out) 
   for (int d = 0; d < shape->ndim; d++) out->item[d] = mt_of_int(shape->dims[d]);
 }
 
-static bool eval_attribute(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_attribute(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   const char *global = global_name(ev, ast), *name = ast->text;
   const mt_value *operand;
   mars_shape shape;
@@ -288,7 +288,7 @@ static bool eval_attribute(mt_eval *ev, const mt_ast *ast, mt_value *out) {
 }
 
 /* Part of a slice: None or an integer. */
-static bool eval_slice_part(mt_eval *ev, const mt_ast *ast, int64_t *out) {
+static bool eval_slice_part(mt_eval *ev, const mx_ast *ast, int64_t *out) {
   mt_value v;
 
   *out = MARS_NONE;
@@ -315,20 +315,20 @@ static bool slice_of_value(mt_eval *ev, size_t pos, const mt_value *v, mars_slic
   }
 }
 
-static bool eval_slice(mt_eval *ev, const mt_ast *ast, mars_slice *out) {
+static bool eval_slice(mt_eval *ev, const mx_ast *ast, mars_slice *out) {
   out->kind = MARS_SLICE_RANGE;
   return eval_slice_part(ev, ast->kid[0], &out->start) && eval_slice_part(ev, ast->kid[1], &out->stop) &&
          eval_slice_part(ev, ast->kid[2], &out->step);
 }
 
 /* x.shape[0], (a, b)[1], x.shape[1:] */
-static bool index_tuple(mt_eval *ev, const mt_ast *ast, const mt_value *a, mt_value *out) {
+static bool index_tuple(mt_eval *ev, const mx_ast *ast, const mt_value *a, mt_value *out) {
   int64_t n = (int64_t)a->n, start, stop;
   mars_slice s = {0};
   mt_value v;
 
   if (ast->n != 2) return mt_eval_fail(ev, ast->pos, "a %s takes one index", mt_kind_name(a));
-  if (ast->kid[1]->kind == MT_AST_SLICE) {
+  if (ast->kid[1]->kind == MX_AST_SLICE) {
     if (!eval_slice(ev, ast->kid[1], &s)) return false;
     if (s.step != MARS_NONE && s.step != 1) return mt_eval_fail(ev, ast->pos, "a slice of a %s has step 1", mt_kind_name(a));
     start = s.start == MARS_NONE ? 0 : s.start < 0 ? s.start + n : s.start;
@@ -349,7 +349,7 @@ static bool index_tuple(mt_eval *ev, const mt_ast *ast, const mt_value *a, mt_va
   return true;
 }
 
-static bool eval_index(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_index(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   mars_slice items[2 * MARS_MAX_DIMS + 2];
   const size_t most = sizeof items / sizeof *items;
   mars_tensor *t;
@@ -360,9 +360,9 @@ static bool eval_index(mt_eval *ev, const mt_ast *ast, mt_value *out) {
   if (a.kind == MT_TUPLE) return index_tuple(ev, ast, &a, out);
   if (!mt_eval_tensor(ev, ast->pos, &a, "index", &t)) return false;
   for (size_t i = 1; i < ast->n; i++) {
-    const mt_ast *kid = ast->kid[i];
+    const mx_ast *kid = ast->kid[i];
     if (n == most) return mt_eval_fail(ev, kid->pos, "too many indices");
-    if (kid->kind == MT_AST_SLICE) {
+    if (kid->kind == MX_AST_SLICE) {
       if (!eval_slice(ev, kid, &items[n++])) return false;
       continue;
     }
@@ -378,8 +378,8 @@ static bool eval_index(mt_eval *ev, const mt_ast *ast, mt_value *out) {
   return mt_eval_give(ev, ast->pos, mars_index(t, items, n), out);
 }
 
-static bool eval_tuple(mt_eval *ev, const mt_ast *ast, mt_value *out) {
-  mt_value v = {.kind = MT_TUPLE, .list = ast->kind == MT_AST_LIST, .n = ast->n};
+static bool eval_tuple(mt_eval *ev, const mx_ast *ast, mt_value *out) {
+  mt_value v = {.kind = MT_TUPLE, .list = ast->kind == MX_AST_LIST, .n = ast->n};
 
   v.item = mt_alloc(ev->arena, (v.n + 1) * sizeof *v.item);
   for (size_t i = 0; i < v.n; i++)
@@ -390,7 +390,7 @@ static bool eval_tuple(mt_eval *ev, const mt_ast *ast, mt_value *out) {
 
 /* ---- everything ----------------------------------------------------------------------------------- */
 
-static bool eval_name(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval_name(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   const mt_value *v = mt_eval_get(ev, ast->text);
 
   if (!v) return eval_global(ev, ast->pos, ast->text, out);
@@ -398,33 +398,33 @@ static bool eval_name(mt_eval *ev, const mt_ast *ast, mt_value *out) {
   return true;
 }
 
-static bool eval(mt_eval *ev, const mt_ast *ast, mt_value *out) {
+static bool eval(mt_eval *ev, const mx_ast *ast, mt_value *out) {
   *out = (mt_value){0};
   switch (ast->kind) {
-  case MT_AST_INT:
+  case MX_AST_INT:
     if (ast->big) return mt_eval_fail(ev, ast->pos, "the integer does not fit 64 bits; write a float, e.g. 1e20");
     *out = mt_of_int(ast->i);
     return true;
-  case MT_AST_FLOAT: *out = mt_of_float(ast->f); return true;
-  case MT_AST_IMAGINARY: *out = mt_of_complex(0, ast->f); return true;
-  case MT_AST_STRING: *out = (mt_value){.kind = MT_STRING, .text = ast->text}; return true;
-  case MT_AST_ELLIPSIS: *out = (mt_value){.kind = MT_DOTS}; return true;
-  case MT_AST_NAME: return eval_name(ev, ast, out);
-  case MT_AST_UNARY: return eval_unary(ev, ast, out);
-  case MT_AST_BINARY: return eval_binary(ev, ast, out);
-  case MT_AST_COMPARE: return eval_compare(ev, ast, out);
-  case MT_AST_CALL: return eval_call(ev, ast, out);
-  case MT_AST_ATTRIBUTE: return eval_attribute(ev, ast, out);
-  case MT_AST_INDEX: return eval_index(ev, ast, out);
-  case MT_AST_TUPLE:
-  case MT_AST_LIST: return eval_tuple(ev, ast, out);
-  case MT_AST_KEYWORD:
-  case MT_AST_SLICE: break; /* the parser makes them inside calls and indices only */
+  case MX_AST_FLOAT: *out = mt_of_float(ast->f); return true;
+  case MX_AST_IMAGINARY: *out = mt_of_complex(0, ast->f); return true;
+  case MX_AST_STRING: *out = (mt_value){.kind = MT_STRING, .text = ast->text}; return true;
+  case MX_AST_ELLIPSIS: *out = (mt_value){.kind = MT_DOTS}; return true;
+  case MX_AST_NAME: return eval_name(ev, ast, out);
+  case MX_AST_UNARY: return eval_unary(ev, ast, out);
+  case MX_AST_BINARY: return eval_binary(ev, ast, out);
+  case MX_AST_COMPARE: return eval_compare(ev, ast, out);
+  case MX_AST_CALL: return eval_call(ev, ast, out);
+  case MX_AST_ATTRIBUTE: return eval_attribute(ev, ast, out);
+  case MX_AST_INDEX: return eval_index(ev, ast, out);
+  case MX_AST_TUPLE:
+  case MX_AST_LIST: return eval_tuple(ev, ast, out);
+  case MX_AST_KEYWORD:
+  case MX_AST_SLICE: break; /* the parser makes them inside calls and indices only */
   }
   return mt_eval_fail(ev, ast->pos, "this cannot stand here");
 }
 
-static bool assign(mt_eval *ev, const mt_statement *st, const mt_value *v) {
+static bool assign(mt_eval *ev, const mx_statement *st, const mt_value *v) {
   if (st->n_targets == 1) {
     mt_eval_set(ev, st->target[0], v);
     return true;
@@ -437,10 +437,10 @@ static bool assign(mt_eval *ev, const mt_statement *st, const mt_value *v) {
   return true;
 }
 
-bool mt_eval_program(mt_eval *ev, const mt_program *program, mt_value *out) {
+bool mt_eval_program(mt_eval *ev, const mx_script *program, mt_value *out) {
   ev->source = program->source;
   for (size_t i = 0; i < program->n; i++) {
-    const mt_statement *st = &program->statement[i];
+    const mx_statement *st = &program->statement[i];
     if (!eval(ev, st->value, out)) return false;
     if (st->n_targets && !assign(ev, st, out)) return false;
   }

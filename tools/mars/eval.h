@@ -25,7 +25,7 @@ typedef struct mt_eval {
 } mt_eval;
 
 /* Evaluate all statements; *out is the last one's value. Names stay set for the next program. */
-bool mt_eval_program(mt_eval *ev, const mt_program *program, mt_value *out);
+bool mt_eval_program(mt_eval *ev, const mx_script *program, mt_value *out);
 void mt_eval_set(mt_eval *ev, const char *name, const mt_value *value);
 /* NULL: there is none. */
 const mt_value *mt_eval_get(const mt_eval *ev, const char *name);

@@ -112,7 +112,7 @@ static const char *fold_abs(const mt_value *a, mt_value *out) {
 static const char *fold_cast(char which, const mt_value *a, size_t n, const mt_argument *args, mt_value *out) {
   if (which == 'b') {
     mt_value no;
-    const char *problem = mt_fold_unary(MT_NOT, a, &no);
+    const char *problem = mt_fold_unary(MX_SIGN_NOT, a, &no);
     *out = mt_of_bool(!no.i);
     return problem;
   }
@@ -130,7 +130,7 @@ static const char *fold_cast(char which, const mt_value *a, size_t n, const mt_a
   return NULL;
 }
 
-static const char *fold_extreme(mt_op better, const mt_argument *args, size_t n, mt_value *out) {
+static const char *fold_extreme(mx_sign better, const mt_argument *args, size_t n, mt_value *out) {
   mt_value is_better;
 
   *out = args[0].value;
@@ -144,9 +144,9 @@ static const char *fold_extreme(mt_op better, const mt_argument *args, size_t n,
 
 static const char *fold_divmod(mt_eval *ev, const mt_value *a, const mt_value *b, mt_value *out) {
   mt_value *item = mt_alloc(ev->arena, 2 * sizeof *item);
-  const char *problem = mt_fold_binary(MT_FLOOR_DIV, a, b, &item[0]);
+  const char *problem = mt_fold_binary(MX_SIGN_FLOOR_DIV, a, b, &item[0]);
 
-  if (!problem) problem = mt_fold_binary(MT_MOD, a, b, &item[1]);
+  if (!problem) problem = mt_fold_binary(MX_SIGN_MOD, a, b, &item[1]);
   *out = (mt_value){.kind = MT_TUPLE, .item = item, .n = 2};
   return problem;
 }
@@ -174,9 +174,9 @@ bool mt_fold_builtin(mt_eval *ev, const char *name, size_t pos, const mt_argumen
   switch (code) {
   case 'a': problem = fold_abs(a, out); break;
   case 'r': problem = mt_fold_round(a, n == 2 ? args[1].value.i : 0, out); break;
-  case '>': problem = fold_extreme(MT_GT, args, n, out); break;
-  case '<': problem = fold_extreme(MT_LT, args, n, out); break;
-  case 'p': problem = mt_fold_binary(MT_POW, a, &args[1].value, out); break;
+  case '>': problem = fold_extreme(MX_SIGN_GT, args, n, out); break;
+  case '<': problem = fold_extreme(MX_SIGN_LT, args, n, out); break;
+  case 'p': problem = mt_fold_binary(MX_SIGN_POW, a, &args[1].value, out); break;
   case 'd': problem = fold_divmod(ev, a, &args[1].value, out); break;
   default: problem = fold_cast(code, a, n, args, out); break;
   }

@@ -44,9 +44,9 @@ static const char *power_int(int64_t x, int64_t n, mt_value *out) {
   return give_int(r, out);
 }
 
-static const char *shift_int(mt_op op, int64_t x, int64_t n, mt_value *out) {
+static const char *shift_int(mx_sign op, int64_t x, int64_t n, mt_value *out) {
   if (n < 0) return "negative shift count";
-  if (op == MT_SHR) return give_int(x >> (n > 63 ? 63 : n), out);
+  if (op == MX_SIGN_SHR) return give_int(x >> (n > 63 ? 63 : n), out);
   if (x == 0) return give_int(0, out);
   if (n > 62 || x > (INT64_MAX >> n) || x < (INT64_MIN >> n)) return too_large;
   return give_int((int64_t)((uint64_t)x << n), out);
@@ -57,33 +57,33 @@ static int64_t floor_quotient(int64_t x, int64_t y) {
   return x % y != 0 && (x < 0) != (y < 0) ? q - 1 : q;
 }
 
-static const char *fold_int(mt_op op, int64_t x, int64_t y, mt_value *out) {
+static const char *fold_int(mx_sign op, int64_t x, int64_t y, mt_value *out) {
   int64_t r = 0;
   bool over = false;
 
   switch (op) {
-  case MT_ADD: over = __builtin_add_overflow(x, y, &r); break;
-  case MT_SUB: over = __builtin_sub_overflow(x, y, &r); break;
-  case MT_MUL: over = __builtin_mul_overflow(x, y, &r); break;
-  case MT_DIV: return y == 0 ? by_zero : give_float((double)x / (double)y, out);
-  case MT_FLOOR_DIV:
-  case MT_MOD:
+  case MX_SIGN_ADD: over = __builtin_add_overflow(x, y, &r); break;
+  case MX_SIGN_SUB: over = __builtin_sub_overflow(x, y, &r); break;
+  case MX_SIGN_MUL: over = __builtin_mul_overflow(x, y, &r); break;
+  case MX_SIGN_DIV: return y == 0 ? by_zero : give_float((double)x / (double)y, out);
+  case MX_SIGN_FLOOR_DIV:
+  case MX_SIGN_MOD:
     if (y == 0) return by_zero;
     if (y == -1) { /* INT64_MIN / -1 traps */
-      if (op == MT_FLOOR_DIV) over = __builtin_sub_overflow((int64_t)0, x, &r);
-    } else if (op == MT_FLOOR_DIV) {
+      if (op == MX_SIGN_FLOOR_DIV) over = __builtin_sub_overflow((int64_t)0, x, &r);
+    } else if (op == MX_SIGN_FLOOR_DIV) {
       r = floor_quotient(x, y);
     } else {
       r = x % y;
       if (r != 0 && (r < 0) != (y < 0)) r += y;
     }
     break;
-  case MT_POW: return power_int(x, y, out);
-  case MT_AND: r = x & y; break;
-  case MT_OR: r = x | y; break;
-  case MT_XOR: r = x ^ y; break;
-  case MT_SHL:
-  case MT_SHR: return shift_int(op, x, y, out);
+  case MX_SIGN_POW: return power_int(x, y, out);
+  case MX_SIGN_AND: r = x & y; break;
+  case MX_SIGN_OR: r = x | y; break;
+  case MX_SIGN_XOR: r = x ^ y; break;
+  case MX_SIGN_SHL:
+  case MX_SIGN_SHR: return shift_int(op, x, y, out);
   default: return "unsupported operand";
   }
   return over ? too_large : give_int(r, out);
@@ -96,15 +96,15 @@ static double floor_mod(double x, double y) {
   return r != 0 ? r : copysign(0.0, y);
 }
 
-static const char *fold_float(mt_op op, double x, double y, mt_value *out) {
+static const char *fold_float(mx_sign op, double x, double y, mt_value *out) {
   switch (op) {
-  case MT_ADD: return give_float(x + y, out);
-  case MT_SUB: return give_float(x - y, out);
-  case MT_MUL: return give_float(x * y, out);
-  case MT_DIV: return y == 0 ? by_zero : give_float(x / y, out);
-  case MT_FLOOR_DIV: return y == 0 ? by_zero : give_float(rint((x - floor_mod(x, y)) / y), out);
-  case MT_MOD: return y == 0 ? by_zero : give_float(floor_mod(x, y), out);
-  case MT_POW:
+  case MX_SIGN_ADD: return give_float(x + y, out);
+  case MX_SIGN_SUB: return give_float(x - y, out);
+  case MX_SIGN_MUL: return give_float(x * y, out);
+  case MX_SIGN_DIV: return y == 0 ? by_zero : give_float(x / y, out);
+  case MX_SIGN_FLOOR_DIV: return y == 0 ? by_zero : give_float(rint((x - floor_mod(x, y)) / y), out);
+  case MX_SIGN_MOD: return y == 0 ? by_zero : give_float(floor_mod(x, y), out);
+  case MX_SIGN_POW:
     if (x == 0 && y < 0) return by_zero;
     if (x < 0 && isfinite(x) && isfinite(y) && y != floor(y)) {
       double complex r = cpow(CMPLX(x, 0), CMPLX(y, 0));
@@ -116,18 +116,18 @@ static const char *fold_float(mt_op op, double x, double y, mt_value *out) {
   }
 }
 
-static const char *fold_complex(mt_op op, double complex x, double complex y, mt_value *out) {
+static const char *fold_complex(mx_sign op, double complex x, double complex y, mt_value *out) {
   double complex r;
 
   switch (op) {
-  case MT_ADD: r = x + y; break;
-  case MT_SUB: r = x - y; break;
-  case MT_MUL: r = x * y; break;
-  case MT_DIV:
+  case MX_SIGN_ADD: r = x + y; break;
+  case MX_SIGN_SUB: r = x - y; break;
+  case MX_SIGN_MUL: r = x * y; break;
+  case MX_SIGN_DIV:
     if (y == 0) return by_zero;
     r = x / y;
     break;
-  case MT_POW:
+  case MX_SIGN_POW:
     if (x == 0 && y != 0 && (creal(y) < 0 || cimag(y) != 0)) return by_zero;
     r = x == 0 ? (y == 0 ? 1 : 0) : cpow(x, y);
     break;
@@ -137,40 +137,40 @@ static const char *fold_complex(mt_op op, double complex x, double complex y, mt
   return NULL;
 }
 
-static bool is_comparison(mt_op op) {
-  return op == MT_LT || op == MT_LE || op == MT_GT || op == MT_GE || op == MT_EQ || op == MT_NE;
+static bool is_comparison(mx_sign op) {
+  return op == MX_SIGN_LT || op == MX_SIGN_LE || op == MX_SIGN_GT || op == MX_SIGN_GE || op == MX_SIGN_EQ || op == MX_SIGN_NE;
 }
 
 #define COMPARE(op, x, y, out)                                                                               \
-  give_bool(op == MT_LT ? x < y : op == MT_LE ? x <= y : op == MT_GT ? x > y                                 \
-            : op == MT_GE ? x >= y : op == MT_EQ ? x == y : x != y, out)
+  give_bool(op == MX_SIGN_LT ? x < y : op == MX_SIGN_LE ? x <= y : op == MX_SIGN_GT ? x > y                                 \
+            : op == MX_SIGN_GE ? x >= y : op == MX_SIGN_EQ ? x == y : x != y, out)
 
-static const char *fold_comparison(mt_op op, const mt_value *a, const mt_value *b, mt_value *out) {
+static const char *fold_comparison(mx_sign op, const mt_value *a, const mt_value *b, mt_value *out) {
   if (a->kind == MT_COMPLEX || b->kind == MT_COMPLEX) {
-    if (op != MT_EQ && op != MT_NE) return "complex numbers have no order";
-    return give_bool((to_complex(a) == to_complex(b)) == (op == MT_EQ), out);
+    if (op != MX_SIGN_EQ && op != MX_SIGN_NE) return "complex numbers have no order";
+    return give_bool((to_complex(a) == to_complex(b)) == (op == MX_SIGN_EQ), out);
   }
   if (a->kind == MT_FLOAT || b->kind == MT_FLOAT) return COMPARE(op, mt_to_double(a), mt_to_double(b), out);
   return COMPARE(op, a->i, b->i, out);
 }
 
-const char *mt_fold_binary(mt_op op, const mt_value *a, const mt_value *b, mt_value *out) {
+const char *mt_fold_binary(mx_sign op, const mt_value *a, const mt_value *b, mt_value *out) {
   if (is_comparison(op)) return fold_comparison(op, a, b, out);
   if (a->kind == MT_COMPLEX || b->kind == MT_COMPLEX) return fold_complex(op, to_complex(a), to_complex(b), out);
   if (a->kind == MT_FLOAT || b->kind == MT_FLOAT) return fold_float(op, mt_to_double(a), mt_to_double(b), out);
-  if (a->kind == MT_BOOL && b->kind == MT_BOOL && (op == MT_AND || op == MT_OR || op == MT_XOR))
-    return give_bool(op == MT_AND ? a->i & b->i : op == MT_OR ? a->i | b->i : a->i ^ b->i, out);
+  if (a->kind == MT_BOOL && b->kind == MT_BOOL && (op == MX_SIGN_AND || op == MX_SIGN_OR || op == MX_SIGN_XOR))
+    return give_bool(op == MX_SIGN_AND ? a->i & b->i : op == MX_SIGN_OR ? a->i | b->i : a->i ^ b->i, out);
   return fold_int(op, a->i, b->i, out);
 }
 
-const char *mt_fold_unary(mt_op op, const mt_value *a, mt_value *out) {
+const char *mt_fold_unary(mx_sign op, const mt_value *a, mt_value *out) {
   switch (op) {
-  case MT_NOT:
+  case MX_SIGN_NOT:
     return give_bool(a->kind == MT_COMPLEX ? to_complex(a) == 0 : mt_to_double(a) == 0, out);
-  case MT_NOT_BITS:
+  case MX_SIGN_NOT_BITS:
     if (a->kind == MT_BOOL) return "'~' of True or False is an integer in Python; use not";
     return a->kind == MT_INT ? give_int(~a->i, out) : "floats have no bits to invert";
-  case MT_ADD:
+  case MX_SIGN_ADD:
     if (a->kind == MT_BOOL) return give_int(a->i, out);
     *out = *a;
     return NULL;

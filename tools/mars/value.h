@@ -7,7 +7,8 @@
 #ifndef MT_VALUE_H
 #define MT_VALUE_H
 
-#include "lex.h"
+#include "engine/expr/lex.h"
+#include "text.h"
 #include <mars/mars.h>
 
 typedef enum mt_kind {
@@ -50,8 +51,8 @@ const char *mt_kind_name(const mt_value *v);
 double mt_to_double(const mt_value *v); /* of a real number */
 
 /* Arithmetic on two numbers, or one. NULL: done; else what is wrong (static text). */
-const char *mt_fold_binary(mt_op op, const mt_value *a, const mt_value *b, mt_value *out);
-const char *mt_fold_unary(mt_op op, const mt_value *a, mt_value *out);
+const char *mt_fold_binary(mx_sign op, const mt_value *a, const mt_value *b, mt_value *out);
+const char *mt_fold_unary(mx_sign op, const mt_value *a, mt_value *out);
 /* Python's round(a, decimals) for reals. */
 const char *mt_fold_round(const mt_value *a, int64_t decimals, mt_value *out);
 

@@ -1,22 +1,46 @@
-#include "lex.h"
+#include "engine/expr/lex.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct {
   const char *text;
-  mt_op op;
+  mx_sign op;
 } ops[] = {
 #define X(id, text) {text, id},
-    MT_OP_LIST(X)
+    MX_SIGN_LIST(X)
 #undef X
 };
 
-const char *mt_op_text(mt_op op) { return op < MT_OP_COUNT ? ops[op].text : "?"; }
+const char *mx_sign_text(mx_sign op) { return op < MX_SIGN_COUNT ? ops[op].text : "?"; }
 
-void mt_lexer_init(mt_lexer *lexer, const char *source, mt_arena *arena, mt_diag *diag) {
-  *lexer = (mt_lexer){.source = source, .arena = arena, .diag = diag};
+bool mx_text_fail(mx_text_fault *fault, size_t pos, const char *fmt, ...) {
+  va_list args;
+
+  if (fault->failed) return false;
+  fault->failed = true;
+  fault->pos = pos;
+  va_start(args, fmt);
+  vsnprintf(fault->message, sizeof fault->message, fmt, args);
+  va_end(args);
+  return false;
+}
+
+void *mx_text_take(const mx_text_memory *memory, mx_text_fault *fault, size_t pos, size_t bytes) {
+  void *p = memory->take(memory->ctx, bytes);
+
+  if (p == NULL && !fault->failed) {
+    mx_text_fail(fault, pos, "no memory");
+    fault->no_memory = true;
+  }
+  return p;
+}
+
+void mx_lexer_init(mx_lexer *lexer, const char *source, const mx_text_memory *memory, mx_text_fault *fault) {
+  *lexer = (mx_lexer){.source = source, .memory = memory, .fault = fault};
 }
 
 /* ctype.h depends on the locale and on the sign of char */
@@ -24,33 +48,44 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 static bool is_name(char c) { return is_name_start(c) || is_digit(c); }
 
-static bool lex_fail(mt_lexer *lexer, size_t pos, const char *text) {
-  return mt_fail(lexer->diag, MT_EXIT_USAGE, lexer->source, pos, "%s", text);
+static bool lex_fail(mx_lexer *lexer, size_t pos, const char *text) {
+  return mx_text_fail(lexer->fault, pos, "%s", text);
 }
 
-/* Copy of [pos, end) without the underscores that group digits. */
-static char *digits_of(mt_lexer *lexer, size_t pos, size_t end) {
-  char *text = mt_alloc(lexer->arena, end - pos + 1);
+static char *take(mx_lexer *lexer, size_t bytes) { return mx_text_take(lexer->memory, lexer->fault, lexer->at, bytes); }
+
+/* Copy of [pos, end) without the underscores that group digits. NULL: no memory. */
+static char *digits_of(mx_lexer *lexer, size_t pos, size_t end) {
+  char *text = take(lexer, end - pos + 1);
   size_t n = 0;
 
-  for (size_t i = pos; i < end; i++)
+  for (size_t i = pos; text && i < end; i++)
     if (lexer->source[i] != '_') text[n++] = lexer->source[i];
   return text;
 }
 
-static bool set_integer(mt_lexer *lexer, mt_token *out, const char *digits, int base) {
+static bool set_integer(mx_lexer *lexer, mx_token *out, const char *digits, int base) {
   unsigned long long v;
   char *end;
 
+  if (!digits) return false;
   errno = 0;
   v = strtoull(digits, &end, base);
   if (*end || end == digits) return lex_fail(lexer, out->pos, "this is no number");
   if (errno == ERANGE || v > (unsigned long long)INT64_MAX + 1)
     return lex_fail(lexer, out->pos, "integers have 64 bits here; write a larger number as a float, e.g. 1e20");
-  out->kind = MT_TOKEN_INT;
+  out->kind = MX_TOKEN_INT;
   out->big = v == (unsigned long long)INT64_MAX + 1;
   out->i = out->big ? INT64_MIN : (int64_t)v;
   return true;
+}
+
+static bool set_float(mx_lexer *lexer, mx_token *out, mx_token_kind kind, size_t end) {
+  const char *digits = digits_of(lexer, out->pos, end);
+
+  out->kind = kind;
+  if (digits) out->f = strtod(digits, NULL);
+  return digits != NULL;
 }
 
 static size_t skip_digits(const char *s, size_t at) {
@@ -58,7 +93,7 @@ static size_t skip_digits(const char *s, size_t at) {
   return at;
 }
 
-static bool lex_number(mt_lexer *lexer, mt_token *out) {
+static bool lex_number(mx_lexer *lexer, mx_token *out) {
   const char *s = lexer->source;
   size_t at = lexer->at;
   bool is_float = false;
@@ -84,12 +119,10 @@ static bool lex_number(mt_lexer *lexer, mt_token *out) {
   }
   lexer->at = out->end = at;
   if (s[at] == 'j' || s[at] == 'J') {
-    out->kind = MT_TOKEN_IMAGINARY;
-    out->f = strtod(digits_of(lexer, out->pos, at), NULL);
+    if (!set_float(lexer, out, MX_TOKEN_IMAGINARY, at)) return false;
     lexer->at = out->end = ++at;
   } else if (is_float) {
-    out->kind = MT_TOKEN_FLOAT;
-    out->f = strtod(digits_of(lexer, out->pos, at), NULL);
+    if (!set_float(lexer, out, MX_TOKEN_FLOAT, at)) return false;
   } else if (!set_integer(lexer, out, digits_of(lexer, out->pos, at), 10)) {
     return false;
   }
@@ -97,12 +130,13 @@ static bool lex_number(mt_lexer *lexer, mt_token *out) {
   return true;
 }
 
-static bool lex_string(mt_lexer *lexer, mt_token *out) {
+static bool lex_string(mx_lexer *lexer, mx_token *out) {
   const char *s = lexer->source;
   size_t at = lexer->at + 1, n = 0;
   char quote = s[lexer->at];
-  char *text = mt_alloc(lexer->arena, strlen(s + lexer->at) + 1);
+  char *text = take(lexer, strlen(s + lexer->at) + 1);
 
+  if (!text) return false;
   for (; s[at] && s[at] != quote; at++) {
     if (s[at] == '\n') break;
     if (s[at] == '\\') {
@@ -116,13 +150,13 @@ static bool lex_string(mt_lexer *lexer, mt_token *out) {
   }
   if (s[at] != quote) return lex_fail(lexer, lexer->at, "this string is not closed");
   lexer->at = out->end = at + 1;
-  out->kind = MT_TOKEN_STRING;
+  out->kind = MX_TOKEN_STRING;
   out->text = text;
   return true;
 }
 
 /* What C and other languages spell differently gets an answer of its own. */
-static bool lex_unknown(mt_lexer *lexer) {
+static bool lex_unknown(mx_lexer *lexer) {
   const char *s = lexer->source + lexer->at;
 
   if (!strncmp(s, "&&", 2)) return lex_fail(lexer, lexer->at, "'&&' is no operator; use & between conditions in brackets");
@@ -130,32 +164,32 @@ static bool lex_unknown(mt_lexer *lexer) {
   if (*s == '!') return lex_fail(lexer, lexer->at, "'!' is no operator; use ~ or != ");
   if ((unsigned char)*s >= 128)
     return lex_fail(lexer, lexer->at, "only ASCII characters can stand outside of strings");
-  return mt_fail(lexer->diag, MT_EXIT_USAGE, lexer->source, lexer->at,
-                 (unsigned char)*s < 32 || *s == 127 ? "unexpected control character 0x%02x" : "unexpected character '%c'", *s);
+  return mx_text_fail(lexer->fault, lexer->at,
+                      (unsigned char)*s < 32 || *s == 127 ? "unexpected control character 0x%02x" : "unexpected character '%c'", *s);
 }
 
-static bool lex_op(mt_lexer *lexer, mt_token *out) {
+static bool lex_op(mx_lexer *lexer, mx_token *out) {
   const char *s = lexer->source + lexer->at;
 
   if (strncmp(s, "&&", 2) && strncmp(s, "||", 2))
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
       size_t n = strlen(ops[i].text);
-      if (ops[i].op == MT_NOT || strncmp(s, ops[i].text, n)) continue;
-      out->kind = MT_TOKEN_OP;
+      if (ops[i].op == MX_SIGN_NOT || strncmp(s, ops[i].text, n)) continue;
+      out->kind = MX_TOKEN_OP;
       out->op = ops[i].op;
       lexer->at += n;
       out->end = lexer->at;
-      if (out->op == MT_LPAREN || out->op == MT_LBRACKET) lexer->brackets++;
-      if ((out->op == MT_RPAREN || out->op == MT_RBRACKET) && lexer->brackets > 0) lexer->brackets--;
+      if (out->op == MX_SIGN_LPAREN || out->op == MX_SIGN_LBRACKET) lexer->brackets++;
+      if ((out->op == MX_SIGN_RPAREN || out->op == MX_SIGN_RBRACKET) && lexer->brackets > 0) lexer->brackets--;
       return true;
     }
   return lex_unknown(lexer);
 }
 
-bool mt_lex(mt_lexer *lexer, mt_token *out) {
+bool mx_lex(mx_lexer *lexer, mx_token *out) {
   const char *s = lexer->source;
 
-  *out = (mt_token){.kind = MT_TOKEN_END};
+  *out = (mx_token){.kind = MX_TOKEN_END};
   for (;; lexer->at++) {
     char c = s[lexer->at];
     if (c == '#')
@@ -166,7 +200,7 @@ bool mt_lex(mt_lexer *lexer, mt_token *out) {
   out->pos = out->end = lexer->at;
   if (!s[lexer->at]) return true;
   if (s[lexer->at] == ';' || s[lexer->at] == '\n') {
-    out->kind = MT_TOKEN_SEPARATOR;
+    out->kind = MX_TOKEN_SEPARATOR;
     out->end = ++lexer->at;
     return true;
   }
@@ -174,10 +208,12 @@ bool mt_lex(mt_lexer *lexer, mt_token *out) {
   if (s[lexer->at] == '\'' || s[lexer->at] == '"') return lex_string(lexer, out);
   if (is_name_start(s[lexer->at])) {
     while (is_name(s[lexer->at])) lexer->at++;
-    out->kind = MT_TOKEN_NAME;
+    out->kind = MX_TOKEN_NAME;
     out->end = lexer->at;
-    out->text = mt_strndup(lexer->arena, s + out->pos, out->end - out->pos);
-    return true;
+    char *text = take(lexer, out->end - out->pos + 1);
+    if (text) memcpy(text, s + out->pos, out->end - out->pos);
+    out->text = text;
+    return text != NULL;
   }
   return lex_op(lexer, out);
 }
