@@ -19,19 +19,18 @@ void mx_build_open(mx_build *b, mars_session *s, const char *fn) {
   if (s == NULL) b->st = MARS_E_MEMORY; /* mx_build_close then has no session to make a handle in */
 }
 
+void mx_build_check(mx_build *b, const mars_tensor *operand, size_t i) {
+  if (b->st != MARS_OK) return;
+  if (operand == NULL) mx_build_fail(b, MARS_E_MEMORY, "operand %zu is NULL: there was no memory for its handle", i + 1);
+  else if (operand->error != NULL) mx_build_fail_copy(b, operand->error);
+  else if (operand->session != b->session) mx_build_fail(b, MARS_E_ARG, "operand %zu belongs to another session; all must belong to one", i + 1);
+}
+
 void mx_build_open_on(mx_build *b, mars_session *s, const char *fn, mars_tensor *const *operands, size_t n) {
   for (size_t i = 0; i < n && s == NULL; i++)
     if (operands[i] != NULL) s = operands[i]->session;
   mx_build_open(b, s, fn);
-  for (size_t i = 0; i < n && b->st == MARS_OK; i++) {
-    if (operands[i] == NULL) {
-      mx_build_fail(b, MARS_E_MEMORY, "operand %zu is NULL: there was no memory for its handle", i + 1);
-    } else if (operands[i]->error != NULL) {
-      mx_build_fail_copy(b, operands[i]->error);
-    } else if (operands[i]->session != s) {
-      mx_build_fail(b, MARS_E_ARG, "operand %zu belongs to another session; all must belong to one", i + 1);
-    }
-  }
+  for (size_t i = 0; i < n; i++) mx_build_check(b, operands[i], i);
 }
 
 mx_node *mx_build_fail(mx_build *b, mars_status st, const char *fmt, ...) {

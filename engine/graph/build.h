@@ -35,6 +35,8 @@ typedef struct mx_build {
 void mx_build_open(mx_build *b, mars_session *s, const char *fn);
 /* Open, and check operands: the first error among them, NULL, different sessions. s NULL: the operands' session. */
 void mx_build_open_on(mx_build *b, mars_session *s, const char *fn, mars_tensor *const *operands, size_t n);
+/* Operand i: NULL, an error, another session's. */
+void mx_build_check(mx_build *b, const mars_tensor *operand, size_t i);
 /* Records the first failure; the text is prefixed with "mars_<fn>: ". Returns NULL for use in return statements. */
 mx_node *mx_build_fail(mx_build *b, mars_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The same with an error that somebody else filled. */

@@ -321,6 +321,7 @@ MARS_API mars_tensor *mars_apply_reduce(const char *name, mars_tensor *a, const 
 }
 #endif
 
+#include <mars/kernel.h>
 #include <mars/linalg.h>
 #include <mars/ops.h> /* generated from engine/ops.def */
 

@@ -1,0 +1,11 @@
+# Kernels of the user's own, as expressions.
+set(here ${CMAKE_CURRENT_SOURCE_DIR})
+mars_test(kernel_expression_test ${here}/kernel_expression_test.cc)
+target_link_libraries(kernel_expression_test PRIVATE api_support)
+set_tests_properties(kernel_expression_test PROPERTIES LABELS api)
+if(MARS_HAS_CUDA)
+  # the same programs as PTX, on a simulated GPU
+  add_test(NAME kernel_expression_on_simgpu COMMAND kernel_expression_test)
+  set_tests_properties(kernel_expression_on_simgpu PROPERTIES TIMEOUT 600 LABELS "api;devices;release" ENVIRONMENT
+    "MARS_TEST_DEVICES=cuda:0;MARS_SIMGPU_BYTES=512M;MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
+endif()
