@@ -203,6 +203,10 @@ static const mx_device_ops cuda_ops = {
     .tile_scratch = cuda_tile_scratch,
     .can_peer = cuda_can_peer,
     .broadcast = cuda_broadcast,
+    .reaches = mx_cuda_reaches,
+    .mark_create = mx_cuda_mark_create,
+    .mark_wait = mx_cuda_mark_wait,
+    .mark_destroy = mx_cuda_mark_destroy,
 };
 
 /* ---- creation ---- */
@@ -214,12 +218,59 @@ static CUresult count_devices(const mx_cuda_api *cu, int *n) {
   return r != CUDA_SUCCESS ? r : cu->cuDeviceGetCount(n);
 }
 
+/* For CUDA 11.2: what NVRTC 11.2, the oldest that is looked for, makes is read by it. */
+enum { OLDEST_DRIVER = 11020 };
+
+static int driver_version(const mx_cuda_api *cu) {
+  int version = 0;
+
+  return cu->cuDriverGetVersion(&version) == CUDA_SUCCESS ? version : 0;
+}
+
 static int kind_count(void *ctx) {
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
   int n = 0;
 
   (void)ctx;
-  return mx_cuda_has(cu, MX_LIB_DRIVER) && count_devices(cu, &n) == CUDA_SUCCESS ? n : 0;
+  if (!mx_cuda_has(cu, MX_LIB_DRIVER) || driver_version(cu) < OLDEST_DRIVER) return 0;
+  return count_devices(cu, &n) == CUDA_SUCCESS ? n : 0;
+}
+
+static void kind_why(void *ctx, char *text, size_t bytes) {
+  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_DRIVER);
+  const char *id = NULL, *says = NULL;
+  int n = 0, version;
+  CUresult r;
+
+  (void)ctx;
+  if (!mx_cuda_has(cu, MX_LIB_DRIVER)) {
+    snprintf(text, bytes, "libcuda is missing: %.200s", cu->lib[MX_LIB_DRIVER].missing);
+    return;
+  }
+  version = driver_version(cu);
+  if (version < OLDEST_DRIVER) {
+    snprintf(text, bytes, "the driver, %.120s, is one for CUDA %d.%d; one for %d.%d or newer is needed", cu->lib[MX_LIB_DRIVER].path, version / 1000,
+             version % 1000 / 10, OLDEST_DRIVER / 1000, OLDEST_DRIVER % 1000 / 10);
+    return;
+  }
+  r = count_devices(cu, &n);
+  if (r == CUDA_SUCCESS) {
+    snprintf(text, bytes, "the driver has %d device%s", n, n == 1 ? "" : "s");
+    return;
+  }
+  if (cu->cuGetErrorName(r, &id) != CUDA_SUCCESS || id == NULL) id = "an unknown error";
+  if (cu->cuGetErrorString(r, &says) != CUDA_SUCCESS || says == NULL) says = "";
+  snprintf(text, bytes, "the driver says %s: %s", id, says);
+}
+
+/* Once in a session: what its GPUs cannot do for want of a library. */
+static void warn_of_missing(const mx_device_request *request) {
+  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
+  char text[400];
+
+  if (mx_cuda_has(cu, MX_LIB_NVRTC) || !request->first || request->log == NULL) return;
+  snprintf(text, sizeof text, "GPUs run no kernels of programs, which stay on the host: libnvrtc is missing: %.200s", cu->lib[MX_LIB_NVRTC].missing);
+  request->log(request->log_user, MARS_LOG_WARNING, text);
 }
 
 static mars_status kind_describe(void *ctx, int index, mx_device_info *out, mars_error *err) {
@@ -338,6 +389,7 @@ static mars_status kind_create(void *ctx, const mx_device_request *request, mx_d
   MX_TRY(mx_cuda_enter(dev, err));
   entered = true;
   MX_TRY(set_up(dev, request->budget_bytes, err));
+  warn_of_missing(request);
   *out = &dev->base;
 
 done:
@@ -355,5 +407,5 @@ static void kind_connect(void *ctx, mx_device *const *devs, int n) {
 }
 
 const mx_device_kind mx_cuda_kind = {
-    .name = "cuda", .count = kind_count, .describe = kind_describe, .create = kind_create, .connect = kind_connect,
+    .name = "cuda", .count = kind_count, .why = kind_why, .describe = kind_describe, .create = kind_create, .connect = kind_connect,
     .ranges = &mx_cuda_ranges};

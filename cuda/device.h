@@ -7,6 +7,7 @@
  *   geometry.c  how a call's tile becomes a grid, and the words of a kernel's parameters
  *   launch.c    batches of calls on the compute stream
  *   memory.c    memory beside the arena, and what happens when there is none left
+ *   caller.c    the caller's memory and streams
  *   lane.c      transfers: one lane for each direction, with its stream and its thread
  *   clique.c    transfers between the devices of a session by NCCL
  *   routines/   tile operations
@@ -167,6 +168,12 @@ mars_status mx_cuda_queue(mx_cuda *dev, CUfunction fn, int64_t blocks, unsigned 
 /* Queue a strided copy of elements of es bytes. */
 mars_status mx_cuda_copy(mx_cuda *dev, char *to, const char *from, int es, int nd, const int64_t *extent, const int64_t *to_stride,
                          const int64_t *from_stride, mars_error *err);
+
+/* ---- caller.c: functions of the vtable ---- */
+mars_status mx_cuda_reaches(mx_device *d, const void *data, size_t bytes, mars_error *err);
+mars_status mx_cuda_mark_create(mx_device *d, void *stream, void **mark, mars_error *err);
+mars_status mx_cuda_mark_wait(mx_device *d, void *mark, mars_error *err);
+void mx_cuda_mark_destroy(mx_device *d, void *mark);
 
 /* ---- lane.c ---- */
 mars_status mx_lane_init(mx_lane *lane, mx_cuda *dev, mars_error *err);

@@ -134,7 +134,11 @@ static void add_toolkit(mx_cuda_api *cu, const char *root) {
 static void add_usual(mx_cuda_api *cu) {
   glob_t found = {0};
 
-  add_path(cu, getenv("MARS_CUDA_LIBRARY_PATH"));
+  const char *path = getenv("MARS_CUDA_LIBRARY_PATH");
+  size_t n = path != NULL ? strlen(path) : 0;
+
+  add_path(cu, path);
+  if (n > 0 && path[n - 1] == '!' && (n == 1 || path[n - 2] == ':')) return; /* nowhere else */
   add_toolkit(cu, getenv("CUDA_HOME"));
   add_toolkit(cu, getenv("CUDA_PATH"));
   add_toolkit(cu, "/usr/local/cuda");

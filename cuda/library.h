@@ -2,7 +2,7 @@
  * The libraries of CUDA, opened at run time: nothing of them is linked, and each may be missing.
  *
  * Looked for in the folders of $MARS_CUDA_LIBRARY_PATH (colon-separated; a folder of Python's nvidia-* wheels may be named,
- * its nvidia/<package>/lib folders are then looked through), $CUDA_HOME and $CUDA_PATH (lib64, lib, targets),
+ * its nvidia/<package>/lib folders are then looked through; with "!" as the last entry nothing is looked for elsewhere), $CUDA_HOME and $CUDA_PATH (lib64, lib, targets),
  * /usr/local/cuda, /usr/local/cuda-*, and then wherever the system's loader looks.
  *
  * Layer: cuda. Threads: mx_cuda_load opens each once, under a lock; what it has filled is not changed again and stays.

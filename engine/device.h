@@ -176,6 +176,13 @@ typedef struct mx_device_ops {
   /* Queue PEER transfers of the same bytes of this device to others of its kind, list[i] to to[i], 2 <= n <= MX_MOST_BROADCAST: as n
      calls of transfer, but the bytes may leave this device once only. NULL: they are queued one by one. */
   void (*broadcast)(mx_device *dev, mx_transfer *const *list, mx_device *const *to, int n);
+  /* Whether kernels of this device reach [data, data + bytes) of the caller's; err says why not. NULL: they reach none. */
+  mars_status (*reaches)(mx_device *dev, const void *data, size_t bytes, mars_error *err);
+  /* A mark at the end of what is in the caller's stream now; whatever is queued after mark_wait runs when that has ended. From
+     any thread. NULL: the device has no streams. */
+  mars_status (*mark_create)(mx_device *dev, void *stream, void **mark, mars_error *err);
+  mars_status (*mark_wait)(mx_device *dev, void *mark, mars_error *err);
+  void (*mark_destroy)(mx_device *dev, void *mark);
 } mx_device_ops;
 
 struct mx_device {
@@ -187,6 +194,7 @@ typedef struct mx_device_request {
   mx_mem *mem;
   int index;
   size_t budget_bytes; /* of its arena; 0: what the device offers */
+  bool first;          /* of its kind in this session: who says what is missing for all of them */
   void (*log)(void *user, mars_log_level level, const char *text);
   void *log_user;
 } mx_device_request;
@@ -195,6 +203,8 @@ typedef struct mx_device_kind {
   const char *name; /* "cuda": its devices are cuda:0, cuda:1, ... */
   void *ctx;        /* given to all three */
   int (*count)(void *ctx); /* devices that are there; 0 where a driver or library is missing */
+  /* Why there are no more than these, for messages: "the driver has 2 devices", "libcuda is missing: ..". NULL: nothing to say. */
+  void (*why)(void *ctx, char *text, size_t bytes);
   /* memory_bytes, all that an arena may have, of one that need not be in use yet. */
   mars_status (*describe)(void *ctx, int index, mx_device_info *out, mars_error *err);
   mars_status (*create)(void *ctx, const mx_device_request *request, mx_device **out, mars_error *err);

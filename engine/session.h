@@ -35,6 +35,12 @@ typedef struct mx_machine { /* what planning may know */
   size_t l2_bytes;
 } mx_machine;
 
+/* A range of an arena that plans go round. */
+typedef struct mx_hold {
+  int device;
+  int64_t offset, bytes;
+} mx_hold;
+
 struct mars_session {
   mx_mem mem;
   mars_session_config config;
@@ -47,6 +53,11 @@ struct mars_session {
   mars_session_info info;
   mars_device_info device_info[MX_MAX_DEVICES];
   char device_name[MX_MAX_DEVICES][24];
+  pthread_mutex_t export_lock;
+  struct mx_export *exports; /* engine/exec/export.h; this and what follows under export_lock */
+  int64_t lent;              /* of them that live; the last one of a session that is closed finishes it */
+  bool closed;
+  void *stream[MX_MAX_DEVICES]; /* jobs begin behind it; MARS_NO_STREAM */
 };
 
 /* mars_session_create with these kinds of devices instead of the built-in ones (tests). */

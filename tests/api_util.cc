@@ -108,7 +108,7 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
   config.device_budget_bytes = c.device_budget;
   if (!c.devices.empty()) {
     config.devices = c.devices.c_str();
-    return fake_session_create(&config, out, err);
+    return c.devices.compare(0, 5, "cuda:") ? fake_session_create(&config, out, err) : mars_session_create(&config, out, err);
   }
   const char *everywhere = getenv("MARS_TEST_DEVICES");
   if (!everywhere)

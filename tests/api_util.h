@@ -39,7 +39,7 @@ struct Config {
   mars_progress_fn *progress = nullptr;
   mars_log_fn *log = nullptr;
   void *user = nullptr;
-  std::string devices; // "fake:0,host" (fake_device.h); empty: the host, or what MARS_TEST_DEVICES says
+  std::string devices; // "fake:0,host" (fake_device.h), "cuda:0"; empty: the host, or what MARS_TEST_DEVICES says
   size_t device_budget = 0;
 };
 // The smallest budget that the tests ask a session to work in

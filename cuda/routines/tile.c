@@ -173,7 +173,9 @@ bool mx_cuda_can_tile(mx_cuda *dev, mx_tile_op op, mars_dtype dtype) {
   const bool word = (needs & WORDS) && dtype < MARS_F16 && mars_dtype_bytes(dtype) >= 4;
 
   (void)dev;
-  if (table[op].run == NULL || !there(MX_LIB_NVRTC)) return false;
+  if (table[op].run == NULL) return false;
+  if (!there(MX_LIB_NVRTC)) /* what needs no kernel of ours: no conjugates, no mirror images */
+    return op == MX_TILE_GEMM && (dtype == MARS_F32 || dtype == MARS_F64) && there(MX_LIB_CUBLAS);
   if (word) return true;
   if ((needs & (FLOATS | WORDS)) && dtype < MARS_F32) return false;
   return (!(needs & BLAS) || there(MX_LIB_CUBLAS)) && (!(needs & SOLVER) || there(MX_LIB_CUSOLVER));

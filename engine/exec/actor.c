@@ -1,4 +1,4 @@
-#include "engine/exec/actor.h"
+#include "engine/exec/export.h"
 #include "engine/exec/owner.h"
 
 #include <string.h>
@@ -41,6 +41,8 @@ static void free_job(mars_job *job) {
   mars_session *s = job->session;
   unlist(job);
   drop_nodes(job);
+  for (int d = 1; d < s->machine.n_devices; d++)
+    if (job->mark[d]) s->machine.device[d].dev->ops->mark_destroy(s->machine.device[d].dev, job->mark[d]);
   for (size_t i = 0; i < job->n_wants; i++) mx_free(&s->mem, job->paths[i]);
   mx_free(&s->mem, job->wants);
   mx_free(&s->mem, job->paths);
@@ -122,6 +124,10 @@ static void count_used(mx_actor *a) {
       used += n;
     }
   }
+  pthread_mutex_lock(&a->session->export_lock);
+  for (const mx_export *e = a->session->exports; e; e = e->next)
+    if (!e->device) used += (long long)e->bytes;
+  pthread_mutex_unlock(&a->session->export_lock);
   atomic_store(&a->used_bytes, used);
 }
 
@@ -136,6 +142,8 @@ typedef struct run {
   mx_culprit culprit;
   mx_value **kept; /* retained while the job runs */
   size_t n_kept;
+  mx_hold *holds;  /* of what was given away */
+  int64_t n_holds;
 } run;
 
 static size_t scratch_of(void *ctx, int device, const mx_pkernel *kernel, const int64_t *shape) {
@@ -183,6 +191,30 @@ static mars_status hold_kept(run *r, mars_error *err) {
   if (!r->kept) return MX_NOMEM(err, r->job->fn);
   for (int64_t i = 0; i < a->kept.n; i++)
     if (mx_value_try_retain(a->kept.at[i])) r->kept[r->n_kept++] = a->kept.at[i];
+  return MARS_OK;
+}
+
+/* Results that are given away get their places, and the plan goes round all such. */
+static mars_status place_exports(run *r, mars_error *err) {
+  mars_job *job = r->job;
+  for (size_t i = 0; i < job->n_wants; i++) {
+    mx_want *w = &job->wants[i];
+    if (!w->lent || !w->lent->bytes) continue;
+    mars_status st = mx_export_place(r->actor, w->lent, job->fn, err);
+    if (st != MARS_OK) return st;
+    w->data = mx_export_data(w->lent);
+  }
+  return mx_export_list(r->actor->session, &r->holds, &r->n_holds, job->fn, err);
+}
+
+/* The devices do nothing before what was in the caller's streams has ended. A device that fails here is not lost for that. */
+static mars_status wait_for_streams(const run *r, mars_error *err) {
+  const mx_machine *m = &r->actor->session->machine;
+  for (int d = 1; d < m->n_devices; d++) {
+    if (!r->job->mark[d] || m->device[d].lost) continue;
+    mars_status st = m->device[d].dev->ops->mark_wait(m->device[d].dev, r->job->mark[d], err);
+    if (st != MARS_OK) return st;
+  }
   return MARS_OK;
 }
 
@@ -329,9 +361,11 @@ mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
   become_busy(a);
   if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
   MX_TRY(hold_kept(&r, err));
+  MX_TRY(place_exports(&r, err));
+  MX_TRY(wait_for_streams(&r, err));
   MX_TRY(create_sinks(&r, err));
   mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .wants = job->wants,
-                         .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept};
+                         .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept, .holds = r.holds, .n_holds = r.n_holds};
   for (;;) { /* from the beginning, results written over, while a failure says that another plan will do */
     r.culprit = (mx_culprit){-1, -1};
     st = run_plan(&r, &input, &plan, &bad);
@@ -351,6 +385,7 @@ done:
   mx_plan_destroy(plan);
   for (size_t i = 0; i < r.n_kept; i++) mx_value_release(r.kept[i]);
   mx_free(&s->mem, r.kept);
+  mx_free(&s->mem, r.holds);
   count_used(a);
   become_idle(a);
   return st;

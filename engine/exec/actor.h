@@ -50,6 +50,7 @@ struct mars_job {
   const char *fn;
   size_t n_wants;
   mx_want *wants;      /* nodes retained */
+  void *mark[MX_MAX_DEVICES]; /* of the caller's streams: the devices' work begins behind them */
   char **paths;        /* NPY wants; else NULL */
   bool small;          /* worth no change of threads: known when it begins */
   int explain;         /* -1: run; else a mars_explain_format: only `text` is made */

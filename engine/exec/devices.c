@@ -55,7 +55,8 @@ static mars_status add_device(finder *f, int kind, int index, mars_error *err) {
   if (budget > whole.memory_bytes)
     MX_TRY(mx_fail(err, MARS_E_BUDGET, "mars_session_create: config.device_budget_bytes is %zu, but device %s has %zu bytes of memory", budget,
                    s->device_name[d], whole.memory_bytes));
-  mx_device_request r = {.mem = &s->mem, .index = index, .budget_bytes = budget, .log = device_log, .log_user = s};
+  mx_device_request r = {.mem = &s->mem, .index = index, .budget_bytes = budget, .first = true, .log = device_log, .log_user = s};
+  for (int i = 1; i < d; i++) r.first &= strncmp(s->device_name[i], k->name, strlen(k->name)) != 0;
   mx_machine_device *out = &m->device[d];
   *out = (mx_machine_device){.name = s->device_name[d]};
   st = k->create(k->ctx, &r, &out->dev, err);
@@ -74,6 +75,15 @@ static mars_status add_device(finder *f, int kind, int index, mars_error *err) {
                                          .budget_bytes = out->arena_bytes, .shares_work = true};
 done:
   return st;
+}
+
+/* The kind that a name such as "cuda:3" means, NULL. */
+static const mx_device_kind *kind_of(const finder *f, const char *name, size_t n) {
+  for (int k = 0; k < f->n_kinds; k++) {
+    const size_t len = strlen(f->kinds[k]->name);
+    if (n > len && name[len] == ':' && !memcmp(name, f->kinds[k]->name, len)) return f->kinds[k];
+  }
+  return NULL;
 }
 
 /* The text [name, name + n) of the list. */
@@ -97,7 +107,11 @@ static mars_status add_named(finder *f, const char *name, size_t n, mars_error *
     }
   }
   list_there(f, there, sizeof there);
-  return mx_fail(err, MARS_E_ARG, "mars_session_create: there is no device \"%.*s\"; there are: %s", (int)(n < 64 ? n : 64), name, there);
+  const mx_device_kind *kind = kind_of(f, name, n);
+  char why[280] = "";
+  if (kind && kind->why) kind->why(kind->ctx, why, sizeof why);
+  return mx_fail(err, MARS_E_ARG, "mars_session_create: there is no device \"%.*s\"%s%s%s; there are: %s", (int)(n < 64 ? n : 64), name,
+                 why[0] ? " (" : "", why, why[0] ? ")" : "", there);
 }
 
 static mars_status add_list(finder *f, const char *list, mars_error *err) {

@@ -1,7 +1,7 @@
 /*
  * The public calls that run graphs: submit, wait, fetch, save, explain.
  */
-#include "engine/exec/actor.h"
+#include "engine/exec/export.h"
 
 #include <string.h>
 
@@ -60,13 +60,38 @@ done:
   return st;
 }
 
+/* Where each of the caller's streams is now. */
+static mars_status mark_streams(mars_job *job, mars_error *err) {
+  mars_session *s = job->session;
+  for (int d = 1; d < s->machine.n_devices; d++) {
+    mx_device *dev = s->machine.device[d].dev;
+    pthread_mutex_lock(&s->export_lock);
+    void *stream = s->stream[d];
+    pthread_mutex_unlock(&s->export_lock);
+    if (stream == MARS_NO_STREAM) continue;
+    mars_status st = dev->ops->mark_create(dev, stream, &job->mark[d], err);
+    if (st != MARS_OK) return st;
+  }
+  return MARS_OK;
+}
+
+static mars_status start(mars_job *job, mars_error *err) {
+  mars_status st = job->explain < 0 ? mark_streams(job, err) : MARS_OK;
+  if (st != MARS_OK) return st;
+  atomic_fetch_add(&job->refs, 1); /* the actor's */
+  mx_actor_submit(job->session->actor, job);
+  return MARS_OK;
+}
+
 static mars_status submit(mars_session *s, const char *fn, const mars_output *outputs, size_t n, int explain, mars_job **out,
                           mars_error *err) {
   mars_status st = make_job(s, fn, outputs, n, explain, out, err);
   if (st != MARS_OK) return st;
-  atomic_fetch_add(&(*out)->refs, 1); /* the actor's */
-  mx_actor_submit(s->actor, *out);
-  return MARS_OK;
+  st = start(*out, err);
+  if (st == MARS_OK) return MARS_OK;
+  mx_job_unref(*out);
+  *out = NULL;
+  return st;
 }
 
 static mars_status run_now(mars_session *s, const char *fn, const mars_output *outputs, size_t n, mars_error *err) {
@@ -77,6 +102,21 @@ static mars_status run_now(mars_session *s, const char *fn, const mars_output *o
   if (!mx_actor_run_here(s->actor, job)) mx_actor_submit(s->actor, job);
   st = mars_wait(job, err);
   mars_job_release(job);
+  return st;
+}
+
+mars_status mx_run_export(mars_tensor *t, const char *fn, mx_export *e, mars_error *err) {
+  mars_status st = MARS_OK;
+  mars_job *job = NULL;
+  const mars_output o = {.tensor = t, .sink = MARS_SINK_KEEP};
+  MX_TRY(make_job(t->session, fn, &o, 1, -1, &job, err));
+  job->wants[0].sink = MARS_SINK_MEMORY;
+  job->wants[0].device = e->device;
+  job->wants[0].lent = e;
+  MX_TRY(start(job, err));
+  MX_TRY(mars_wait(job, err));
+done:
+  if (job) mx_job_unref(job);
   return st;
 }
 

@@ -1,4 +1,4 @@
-#include "engine/exec/actor.h"
+#include "engine/exec/export.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,6 +115,8 @@ mars_status mx_session_create_with(const mars_session_config *config, const mx_d
   if (!s) MX_TRY(MX_NOMEM(err, "mars_session_create"));
   mx_mem_init(&s->mem, &c.allocator);
   s->config = c;
+  pthread_mutex_init(&s->export_lock, NULL);
+  for (int d = 0; d < MX_MAX_DEVICES; d++) s->stream[d] = MARS_NO_STREAM;
   MX_TRY(mx_graph_init(&s->graph, &s->mem, err));
   mx_host_config hc = {.mem = &s->mem, .arena_bytes = c.host_budget_bytes / 4096 * 4096, .threads = c.threads,
                        .bind_threads = c.bind_threads, .isa = c.isa};
@@ -137,7 +139,18 @@ void mars_session_destroy(mars_session *s) {
   mx_actor_destroy(s->actor);
   if (s->graph.mem) mx_graph_reset(&s->graph);
   mx_actor_free(s->actor);
+  s->actor = NULL;
   if (s->store) s->store->ops->destroy(s->store);
+  s->store = NULL;
+  pthread_mutex_lock(&s->export_lock);
+  s->closed = true;
+  const bool last = s->lent == 0;
+  pthread_mutex_unlock(&s->export_lock);
+  if (last) mx_session_finish(s);
+}
+
+void mx_session_finish(mars_session *s) {
+  pthread_mutex_destroy(&s->export_lock);
   for (int d = s->machine.n_devices; --d > 0;) s->machine.device[d].dev->ops->destroy(s->machine.device[d].dev);
   if (s->device) s->device->ops->destroy(s->device);
   mx_mem mem = s->mem; /* the record itself was not counted in its own mem */

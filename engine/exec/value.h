@@ -37,6 +37,7 @@ typedef struct mx_value {
   mars_shape shape;
   /* MEMORY */
   char *data;                          /* element [0, 0, ...] */
+  int device;                          /* that reaches it, 0: the host */
   int64_t stride[MARS_MAX_DIMS];       /* bytes */
   void (*release)(void *user);         /* borrowed: called once at the end */
   void *release_user;

@@ -378,6 +378,7 @@ mars_status mx_fuse_build(mx_fuser *f, int group, int level, mars_error *err) {
     if (r->group != group) continue;
     b.space = r->space;
     if (mx_root_pin(r)) k.pin = mx_root_pin(r);
+    if (r->home) k.home = r->home;
     if (r->kind == MX_ROOT_SCAN) k.scan = true, k.scan_axis = r->node->attr.axis;
     if (r->mask) k.prog.reduce_mask = r->mask;
     build_root(&b, r);

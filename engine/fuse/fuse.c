@@ -122,9 +122,9 @@ static void analyse_node(mx_fuser *f, mx_finfo *fi) {
   fi->linear_ok = linear_ok(f, n);
 }
 
-/* Does the host bring this leaf from caller memory into chunks first? */
+/* Is this leaf brought from caller memory into chunks first, by the host or the device that reaches it? */
 static bool is_staged(const mx_fuser *f, const mx_node *n) {
-  return f->staged && n->value && n->value->kind == MX_VALUE_MEMORY && n->size;
+  return n->value && n->value->kind == MX_VALUE_MEMORY && (f->staged || n->value->device) && n->size;
 }
 
 static void set_levels(mx_fuser *f) {
@@ -198,6 +198,7 @@ static int32_t leaf_value(mx_fuser *f, mx_node *node) {
   if (e->kind == MX_VALUE_MEMORY) {
     v->kind = MX_PV_MEMORY;
     v->data = e->data;
+    v->device = e->device;
     memcpy(v->stride, e->stride, sizeof v->stride);
   } else if (e->kind == MX_VALUE_FILE) {
     v->kind = MX_PV_FILE;
@@ -259,6 +260,7 @@ static mars_status stage_leaf(mx_fuser *f, mx_finfo *fi) {
   const int32_t memory = fi->value;
   fi->value = new_value(f, fi->node, fi->node->dtype);
   mx_root r = {.kind = MX_ROOT_STORE, .node = fi->node, .value = fi->value, .copy = true, .from = memory, .space = fi->node->shape};
+  if (fi->node->value->device) r.home = fi->node->value->device + 1;
   return fi->value >= 0 && push_root(f, r) ? MARS_OK : MARS_E_MEMORY;
 }
 
@@ -321,10 +323,11 @@ static bool needs_copy(const mx_node *n, mars_sink sink) {
 static mars_status unstage(mx_fuser *f, int32_t value, int level, const mx_want *want, int w) {
   int32_t i = new_value(f, want->node, want->node->dtype);
   mx_root r = {.kind = MX_ROOT_STORE, .node = want->node, .value = i, .copy = true, .from = value, .space = want->node->shape,
-               .level = level + 1};
+               .level = level + 1, .home = want->device ? want->device + 1 : 0};
   if (i < 0 || (want->node->size && !push_root(f, r))) return MARS_E_MEMORY;
   f->plan->values.at[i].output = w;
   place_in_memory(&f->plan->values.at[i], want->data);
+  f->plan->values.at[i].device = want->device;
   return MARS_OK;
 }
 
@@ -337,10 +340,11 @@ static mars_status make_outputs(mx_fuser *f) {
     mx_finfo *fi = mx_finfo_of(f, n);
     bool leaf = mx_node_is_leaf(n);
     int32_t i = -1;
+    const bool from_chunks = want->sink == MARS_SINK_MEMORY && (f->staged || want->device);
     bool own = fi->hard && !leaf && plan->values.at[fi->value].output < 0 && plan->values.at[fi->value].dtype == n->dtype &&
                !needs_copy(n, want->sink) && !(want->sink == MARS_SINK_MEMORY && mx_op_row_of(n->op)->kind == MX_KIND_REDUCE);
     if (leaf && want->sink == MARS_SINK_KEEP) continue;
-    if (f->staged && want->sink == MARS_SINK_MEMORY && (leaf || fi->hard)) {
+    if (from_chunks && (is_staged(f, n) || (fi->hard && !leaf) || (leaf && f->staged))) {
       if (unstage(f, fi->value, fi->level, want, (int)w) != MARS_OK) return MARS_E_MEMORY;
       continue;
     }
@@ -351,7 +355,7 @@ static mars_status make_outputs(mx_fuser *f) {
       mx_root r = {.kind = MX_ROOT_STORE, .node = n, .value = i, .copy = copy, .from = -1, .space = n->shape,
                    .level = fi->level + (copy && (!leaf || is_staged(f, n)))};
       if (i < 0 || (n->size && !push_root(f, r))) return MARS_E_MEMORY;
-      if (f->staged && want->sink == MARS_SINK_MEMORY) {
+      if (from_chunks) {
         if (unstage(f, i, r.level, want, (int)w) != MARS_OK) return MARS_E_MEMORY;
         continue;
       }

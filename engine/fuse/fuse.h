@@ -30,6 +30,7 @@ typedef struct mx_root {
   mx_root_kind kind;
   bool copy;        /* the node is a value: load it */
   int32_t from;     /* copy: plan value to load instead of the node's, -1 */
+  int home;         /* 1 + device that reaches the caller memory that it copies, 0: any may run it */
   bool empty;       /* reduction over no elements: its identity everywhere */
   mx_node *node;
   int32_t value;    /* plan value to fill */
@@ -48,7 +49,7 @@ typedef struct mx_fuser {
   bool staged; /* devices with memory of their own take part: caller memory is read and written by copies that the host makes */
 } mx_fuser;
 
-/* 1 + device that a root's kernel is to run on, 0: any. */
+/* 1 + device that a root's kernel is wanted on, 0: any. */
 static inline int mx_root_pin(const mx_root *r) { return r->kind == MX_ROOT_STORE && !r->copy && r->node->op == MX_OP_TO_DEVICE ? r->node->attr.axis + 1 : 0; }
 static inline mx_finfo *mx_finfo_of(const mx_fuser *f, const mx_node *node) { return &f->info[node->mark - 1]; }
 static inline bool mx_node_is_leaf(const mx_node *node) { return node->value || node->op == MX_OP_SOURCE; }

@@ -61,9 +61,13 @@ bool mx_build_axis(mx_build *b, int axis, int ndim, int *out);
 /* Set of axes as a mask; repeated ones fail. */
 bool mx_build_axes(mx_build *b, const mars_axes *axes, int ndim, uint32_t *mask);
 bool mx_build_dtype(mx_build *b, mars_dtype dt);
+/* Memory whose elements a load or a vector unit may touch as such; NumPy calls these arrays "aligned". strides NULL: C order. */
+bool mx_build_memory(mx_build *b, mars_dtype dt, const mars_shape *shape, const int64_t *strides, const void *data);
 
 /* ---- nodes ---- */
 
+/* A SOURCE on a value, whose reference is taken over; value NULL: no memory for it. */
+mx_node *mx_build_source(mx_build *b, mars_dtype dt, const mars_shape *shape, mx_value *value);
 mx_node *mx_build_const(mx_build *b, mars_dtype dt, const mars_shape *shape, const mx_const *value);
 /* A constant given as a double, cast to dt. */
 mx_node *mx_build_number(mx_build *b, mars_dtype dt, const mars_shape *shape, double value);

@@ -10,6 +10,7 @@
  * build.h/.c   one public call under construction          constant.c values of CONST nodes
  * promote.c    dtypes and broadcasting of elementwise ops  rows.c     a function for every row of the op table
  * index.c views.c join.c reduce.c create.c source.c random.c compose.c   the other public calls
+ * dlpack.c DLPack in and out, the caller's streams
  * expression.c mars_elementwise                            number.c   what it computes at once
  */
 #ifndef MX_GRAPH_H

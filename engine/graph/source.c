@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* A SOURCE on a value whose reference is taken over. Without elements nothing will ever read it: a constant then. */
-static mx_node *source(mx_build *b, mars_dtype dt, const mars_shape *shape, mx_value *value) {
+/* Without elements nothing will ever read it: a constant then. */
+mx_node *mx_build_source(mx_build *b, mars_dtype dt, const mars_shape *shape, mx_value *value) {
   if (value == NULL) return mx_build_fail(b, MARS_E_MEMORY, "no memory for the record of a value");
   for (int d = 0; d < shape->ndim; d++)
     if (shape->dims[d] == 0) {
@@ -16,8 +16,7 @@ static mx_node *source(mx_build *b, mars_dtype dt, const mars_shape *shape, mx_v
   return mx_build_hold(b, mx_node_source(&b->session->graph, dt, shape, value));
 }
 
-/* Elements that a load or a vector unit may touch as such; NumPy calls these arrays "aligned". */
-static bool check_memory(mx_build *b, mars_dtype dt, const mars_shape *shape, const int64_t *strides, const void *data) {
+bool mx_build_memory(mx_build *b, mars_dtype dt, const mars_shape *shape, const int64_t *strides, const void *data) {
   size_t align = mars_dtype_bytes(dt) / (mx_dtype_is_complex(dt) ? 2 : 1);
   int64_t elements;
 
@@ -41,9 +40,9 @@ mars_tensor *mars_from_memory(mars_session *s, mars_dtype dt, mars_shape shape, 
   mx_build b;
 
   mx_build_open(&b, s, "from_memory");
-  if (mx_build_dtype(&b, dt) && mx_build_shape(&b, dt, &shape, &clean) && check_memory(&b, dt, &clean, byte_strides, data)) {
+  if (mx_build_dtype(&b, dt) && mx_build_shape(&b, dt, &shape, &clean) && mx_build_memory(&b, dt, &clean, byte_strides, data)) {
     value = mx_value_memory(s, dt, &clean, byte_strides, (void *)data, false, release, user);
-    node = source(&b, dt, &clean, value);
+    node = mx_build_source(&b, dt, &clean, value);
   }
   /* without a value nobody else will ever call it */
   if (value == NULL && release != NULL) release(user);
@@ -72,7 +71,7 @@ mars_tensor *mars_from_copy(mars_session *s, mars_dtype dt, mars_shape shape, co
       memcpy(copy, data, bytes);
       value = mx_value_memory(s, dt, &clean, NULL, copy, true, NULL, NULL);
       if (value == NULL) mx_free(&s->mem, copy);
-      node = source(&b, dt, &clean, value);
+      node = mx_build_source(&b, dt, &clean, value);
     }
   }
   return mx_build_close(&b, node, false);
@@ -113,7 +112,7 @@ mars_tensor *mars_from_npy(mars_session *s, const char *path) {
   if (b.st == MARS_OK && mx_build_shape(&b, info.dtype, &info.shape, &clean)) {
     value = mx_value_file(s, info.dtype, &clean, file);
     if (value != NULL) file = NULL; /* the value's now */
-    node = source(&b, info.dtype, &clean, value);
+    node = mx_build_source(&b, info.dtype, &clean, value);
     if (info.fortran) node = transposed(&b, node);
   }
   if (file != NULL) s->store->ops->source_release(file);

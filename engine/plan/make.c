@@ -71,7 +71,7 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   *out = NULL;
   if (!plan) return MX_NOMEM(err, input->fn);
   *plan = (mx_plan){.mem = input->mem, .own = *input->machine, .store_ops = input->store_ops, .fn = input->fn,
-                    .exact = input->exact};
+                    .exact = input->exact, .holds = input->holds, .n_holds = input->n_holds};
   plan->machine = &plan->own;
   mx_pool_init(&plan->pool, input->mem);
   MX_TRY(mx_fuse(plan, input, err));

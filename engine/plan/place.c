@@ -66,6 +66,7 @@ static bool in_memory(const mx_plan *p, int value) {
 static uint32_t kernel_can(const placer *z, const mx_pkernel *k) {
   const mx_plan *p = z->plan;
   uint32_t can = 1;
+  if (k->home > 1) return 1u << (k->home - 1);
   for (int i = 0; !k->routine && i < k->prog.n_in; i++)
     if (in_memory(p, k->in[i].value)) return can;
   for (int o = 0; !k->routine && o < k->prog.n_out; o++)
@@ -130,6 +131,7 @@ static bool fits(const mx_plan *p, int d, const mx_ptask *t) {
 static int device_of(placer *z, int32_t task) {
   const mx_ptask *t = &z->plan->tasks.at[task];
   const int d = z->place[z->at[task]];
+  if (z->plan->kernels.at[t->kernel].home > 1) return z->plan->kernels.at[t->kernel].home - 1;
   if (!d || z->plan->kernels.at[t->kernel].pin == 1) return 0;
   const bool routine = z->plan->kernels.at[t->kernel].routine != NULL;
   const uint32_t can = routine ? tile_can(z, t) : z->can[t->kernel];
@@ -214,8 +216,9 @@ static int home(const placer *z, int32_t c) {
 }
 
 static int pinned(const placer *z, const mx_pkernel *k) {
-  for (int i = 0; k->pin && i < z->n; i++)
-    if (z->place[i] == k->pin - 1) return i;
+  const int pin = k->home ? k->home : k->pin;
+  for (int i = 0; pin && i < z->n; i++)
+    if (z->place[i] == pin - 1) return i;
   return -1;
 }
 
@@ -354,8 +357,25 @@ done:
   return st;
 }
 
+/* Caller memory on a device is read and written by that device or by nobody. */
+static mars_status check_homes(const mx_plan *p, mars_error *err) {
+  for (int64_t k = 0; k < p->kernels.n; k++) {
+    const mx_pkernel *q = &p->kernels.at[k];
+    const mx_machine_device *m = &p->machine->device[q->home > 1 ? q->home - 1 : 0];
+    if (q->home <= 1) continue;
+    if (m->lost) return mx_fail(err, MARS_E_DEVICE, "%s: memory of device %s is read or written, but the device was lost", p->fn, m->name);
+    if (!mx_plan_may_use(p, q->home - 1))
+      return mx_fail(err, MARS_E_BUDGET, "%s: memory of device %s is read or written, but its budget, %zu bytes, is too small for that even in small chunks", p->fn,
+                     m->name, m->arena_bytes);
+    if (!m->dev->ops->can_program(m->dev, &q->prog))
+      return mx_fail(err, MARS_E_UNSUPPORTED, "%s: memory of device %s is read or written, but it has no kernels (NVRTC is missing?)", p->fn, m->name);
+  }
+  return MARS_OK;
+}
+
 mars_status mx_plan_place(mx_plan *p, mars_error *err) {
-  mars_status st = MARS_OK;
+  mars_status st = check_homes(p, err);
+  if (st != MARS_OK) return st;
   placer z = {.plan = p, .tile_kernel = -1};
   mx_free(p->mem, p->task_device);
   p->task_device = NULL;

@@ -57,6 +57,7 @@ typedef struct mx_pvalue {
   bool mirror;     /* symmetric in its last two axes: chunks above the diagonal do not exist, those below are read instead */
   int64_t even;    /* room in elements that each chunk takes at least (mx_pchunk.spare): places then fit the next one, too */
   char *data;      /* MEMORY */
+  int device;      /* MEMORY: that reaches it, and alone reads and writes it */
   int64_t stride[MARS_MAX_DIMS];
   mx_grid grid;
   int32_t first_chunk; /* plan numbers of its chunks */
@@ -95,6 +96,7 @@ typedef struct mx_pkernel {
   int32_t carry_first; /* scan: chunks of the carries, one per tile */
   bool big;          /* its streams are larger than the caches */
   int pin;           /* 1 + device that it is to run on, 0: any */
+  int home;          /* 1 + device that alone can run it, since caller memory is there, 0: none */
   uint32_t devices;  /* bit d: tasks of it run on device d */
   /* routines (engine/routine.h) */
   const struct mx_routine *routine; /* NULL: a program */
@@ -196,6 +198,8 @@ typedef struct mx_want {
   mx_node *node;
   mars_sink sink;
   char *data;
+  int device;    /* MEMORY: that reaches data */
+  struct mx_export *lent; /* MEMORY: data is to be found in that device's arena */
   mx_sink *file; /* NPY: created by the caller before planning; NULL when only explaining */
 } mx_want;
 
@@ -207,6 +211,8 @@ typedef struct mx_plan {
   const mx_device_ops *device_ops; /* kernel_scratch is asked through the executor's callback */
   const mx_store_ops *store_ops;
   const char *fn; /* public function for messages */
+  const mx_hold *holds; /* [n_holds] ranges of arenas that are not the plan's */
+  int64_t n_holds;
   int64_t chunk_elements;
   bool square; /* grids balance the last two axes: something is read across */
   int attempt; /* plans that did not fit before this one */
@@ -246,6 +252,8 @@ typedef struct mx_plan_input {
   uint32_t without;      /* bit d: device d is left alone */
   mx_value *const *kept; /* values that the session holds in arena and spill store */
   size_t n_kept;
+  const mx_hold *holds;  /* as in mx_plan; they overlap nothing that is kept */
+  int64_t n_holds;
 } mx_plan_input;
 
 /* The stages; each fills its part of the plan. mx_plan_make runs them all, shrinking the chunks until the plan fits.

@@ -279,6 +279,8 @@ static bool list_uses(mx_scheduler *z) {
     begin_chunk(z, (int32_t)c);
     if (!reserve_kept(z, (int32_t)c)) return false;
   }
+  for (int64_t i = 0; i < p->n_holds; i++)
+    if (p->holds[i].device < z->n && !mx_space_reserve(z->arena[p->holds[i].device].space, p->holds[i].offset, p->holds[i].bytes)) return false;
   for (int64_t c = 0; c < p->chunks.n; c++)
     if (p->chunks.at[c].takes >= 0) s[p->chunks.at[c].takes].flags |= MX_TAKEN;
   for (int a = 0; a < z->n; a++)

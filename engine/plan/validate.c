@@ -199,6 +199,13 @@ static const char *begin(check *k) {
     k->arena[0].filled[c] = 1;
     if (!claim(&k->arena[0], e->offset, mx_chunk_room(&p->chunks.at[c], 0), true)) return "kept chunks overlap";
   }
+  for (int64_t i = 0; i < p->n_holds; i++) {
+    const mx_hold *h = &p->holds[i];
+    arena *r = &k->arena[h->device];
+    int64_t bytes = h->device < k->n ? r->units * UNIT - h->offset : 0; /* the plan names no places above */
+    if (bytes > h->bytes) bytes = h->bytes;
+    if (bytes > 0 && !claim(r, h->offset, bytes, true)) return "a kept chunk overlaps memory that was given away";
+  }
   return NULL;
 }
 

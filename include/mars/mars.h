@@ -94,7 +94,8 @@ typedef struct mars_session_info {
   const char *isa;         /**< kernels in use */
   int cores, threads, numa_nodes;
   size_t memory_bytes;     /**< physical */
-  size_t host_budget_bytes, arena_bytes, arena_used_bytes;
+  size_t host_budget_bytes, arena_bytes;
+  size_t arena_used_bytes; /**< by results that the session keeps and by what mars_to_dlpack gave away */
   bool huge_pages;         /**< arena is backed by huge pages where the kernel has them */
   const char *io_backend;  /**< "io_uring", "threads" */
   bool io_fixed_buffers, io_direct;
@@ -114,7 +115,8 @@ typedef struct mars_library {
   const char *version; /**< "13.0"; empty if it does not say */
   const char *missing; /**< why there is none; NULL if there is */
 } mars_library;
-/** \brief The index-th of them, looked for at the first call ($MARS_CUDA_LIBRARY_PATH, $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, the
+/** \brief The index-th of them, looked for at the first call ($MARS_CUDA_LIBRARY_PATH, folders separated by
+    ':', where "!" at the end means nowhere else; $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, the
     system); false if index is past the last. Strings stay. */
 MARS_API bool mars_library_get(size_t index, mars_library *out);
 
@@ -321,6 +323,7 @@ MARS_API mars_tensor *mars_apply_reduce(const char *name, mars_tensor *a, const 
 }
 #endif
 
+#include <mars/interop.h>
 #include <mars/kernel.h>
 #include <mars/linalg.h>
 #include <mars/ops.h> /* generated from engine/ops.def */

@@ -117,6 +117,11 @@ bool set(const std::string &name, const std::string &value, Config *config, Faul
   }
   if (name == "links") return parse_links(value, config);
   if (name == "seed") return number(value, &config->seed);
+  if (name == "driver") {
+    if (!number(value, &n) || n < 1000 || n > 99999) return false;
+    config->driver = int(n);
+    return true;
+  }
   if (name == "report") {
     config->report = value;
     return true;
@@ -154,7 +159,7 @@ bool config_parse(const std::string &text, Config *config, FaultPlan *faults, st
 }
 
 bool config_from_environment(Config *config, FaultPlan *faults, std::string *why) {
-  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "FAULT", "REPORT"};
+  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "DRIVER", "FAULT", "REPORT"};
   std::string text;
   for (const char *name : names) {
     const char *value = getenv((std::string("MARS_SIMGPU_") + name).c_str());

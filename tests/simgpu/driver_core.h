@@ -32,6 +32,7 @@ struct Config {
   int cc_major = 9, cc_minor = 0;
   std::vector<std::vector<Link>> links; /* [devices][devices] */
   uint64_t seed = 0;                    /* 0: no delays */
+  int driver = 0;                       /* version that it says it is of, 0: the headers' */
   std::string report;
 };
 

@@ -115,7 +115,9 @@ CUresult CUDAAPI cuInit(unsigned int flags) {
 
 CUresult CUDAAPI cuDriverGetVersion(int *version) {
   if (version == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *version = CUDA_VERSION;
+  State &s = state();
+  Lock lock(s.mutex);
+  *version = s.config.driver != 0 ? s.config.driver : CUDA_VERSION;
   return CUDA_SUCCESS;
 }
 

@@ -1,0 +1,567 @@
+// Side by side with other software: tensors in and out by DLPack in host memory and in memory of CUDA devices, the caller's
+// streams, the caller's current context. The CUDA part runs on the simulated platform or a real device, and is skipped where there is
+// none.
+#include "engine/dlpack.h"
+#include "tests/api_util.h"
+#include "tests/cuda_sim.h"
+
+#include <atomic>
+#include <cuda.h>
+#include <dlfcn.h>
+#include <memory>
+
+using namespace api;
+
+namespace {
+
+// ---- a producer of tensors, as other software would be ----
+
+struct Producer {
+  mx_dl_tensor t = {};
+  std::vector<int64_t> shape, strides;
+  int deleted = 0;
+  DLManagedTensor plain = {};
+  DLManagedTensorVersioned versioned = {};
+
+  Producer(void *data, int code, int bits, std::vector<int64_t> dims) : shape(std::move(dims)) {
+    t.data = data, t.device_type = MX_DL_CPU, t.ndim = (int)shape.size();
+    t.code = (uint8_t)code, t.bits = (uint8_t)bits, t.lanes = 1;
+  }
+  DLManagedTensor *give() {
+    t.shape = shape.data();
+    if (!strides.empty()) t.strides = strides.data();
+    plain.tensor = t, plain.context = this;
+    plain.deleter = [](DLManagedTensor *self) { ((Producer *)self->context)->deleted++; };
+    return &plain;
+  }
+  DLManagedTensorVersioned *give_versioned(uint32_t major = 1, uint64_t flags = 0) {
+    versioned.tensor = give()->tensor, versioned.context = this;
+    versioned.major = major, versioned.minor = 7, versioned.flags = flags;
+    versioned.deleter = [](DLManagedTensorVersioned *self) { ((Producer *)self->context)->deleted++; };
+    return &versioned;
+  }
+};
+
+const struct {
+  mars_dtype dt;
+  int code, bits;
+} kCodes[] = {{MARS_BOOL, 6, 8}, {MARS_I8, 0, 8}, {MARS_I16, 0, 16}, {MARS_I32, 0, 32}, {MARS_I64, 0, 64},
+              {MARS_U8, 1, 8}, {MARS_U16, 1, 16}, {MARS_U32, 1, 32}, {MARS_U64, 1, 64}, {MARS_F16, 2, 16},
+              {MARS_BF16, 4, 16}, {MARS_F32, 2, 32}, {MARS_F64, 2, 64}, {MARS_C64, 5, 64}, {MARS_C128, 5, 128}};
+
+Config small_config(size_t budget = 4 * MiB) {
+  Config c;
+  c.budget = budget;
+  c.devices = "host";
+  return c;
+}
+
+size_t used(mars_session *s) {
+  mars_session_info i;
+  mars_session_get_info(s, &i);
+  return i.arena_used_bytes;
+}
+
+// ---- host memory ----
+
+TEST(DLPack, EveryDtypeThereAndBack) {
+  Session s(small_config());
+  for (const auto &c : kCodes) {
+    SCOPED_TRACE(short_name(c.dt));
+    Rng rng(1);
+    Array a = random_array(c.dt, {6, 5}, rng);
+    Producer p(a.bytes.data(), c.code, c.bits, {6, 5});
+    DLManagedTensorVersioned *out = nullptr;
+    {
+      Scope scope(s);
+      mars_tensor *t = mars_from_dlpack(s, p.give());
+      mars_error err = {};
+      ASSERT_EQ(mars_check(t, &err), MARS_OK) << err.message;
+      EXPECT_EQ(mars_dtype_of(t), c.dt);
+      ASSERT_TRUE(ok(mars_to_dlpack_versioned(mars_transpose(t), nullptr, &out, &err), err));
+      EXPECT_EQ(p.deleted, 0);
+    }
+    settle(s);
+    EXPECT_EQ(p.deleted, 1);
+    const mx_dl_tensor &t = out->tensor;
+    EXPECT_EQ(t.code, c.code);
+    EXPECT_EQ(t.bits, c.bits);
+    EXPECT_EQ(t.lanes, 1);
+    EXPECT_EQ(t.device_type, MX_DL_CPU);
+    ASSERT_EQ(t.ndim, 2);
+    EXPECT_EQ(std::vector<int64_t>(t.shape, t.shape + 2), (std::vector<int64_t>{5, 6}));
+    EXPECT_EQ(std::vector<int64_t>(t.strides, t.strides + 2), (std::vector<int64_t>{6, 1}));
+    EXPECT_EQ((uintptr_t)t.data % 256, 0u);
+    EXPECT_EQ(out->major, 1u);
+    EXPECT_EQ(out->flags, (uint64_t)MX_DL_IS_COPIED);
+    for (int64_t i = 0; i < 30; i++)
+      ASSERT_EQ(memcmp((char *)t.data + i * (int64_t)a.item(), a.at(i % 6 * 5 + i / 6), a.item()), 0) << i;
+    out->deleter(out);
+  }
+}
+
+TEST(DLPack, StridesOffsetsAndReadOnlyMemory) {
+  Session s(small_config());
+  Scope scope(s);
+  std::vector<int32_t> v(100);
+  for (int i = 0; i < 100; i++) v[(size_t)i] = i;
+  Producer backwards(v.data(), 0, 32, {4, 3}); // rows from below, every second column, from element 91 on
+  backwards.strides = {-10, 2}, backwards.t.byte_offset = 91 * 4;
+  Array a = fetched(mars_from_dlpack_versioned(s, backwards.give_versioned(1, MX_DL_READ_ONLY)));
+  for (int64_t i = 0; i < 12; i++) EXPECT_EQ((int)a.get(i).re, 91 - 10 * (i / 3) + 2 * (i % 3));
+  Producer broadcast(v.data() + 7, 0, 32, {5, 2});
+  broadcast.strides = {0, 1};
+  a = fetched(mars_from_dlpack(s, broadcast.give()));
+  for (int64_t i = 0; i < 10; i++) EXPECT_EQ((int)a.get(i).re, 7 + i % 2);
+  Producer scalar(v.data() + 9, 0, 32, {}), empty(nullptr, 0, 32, {3, 0}), pinned(v.data(), 0, 32, {2});
+  pinned.t.device_type = MX_DL_CUDA_HOST, pinned.t.device_id = 5;
+  EXPECT_EQ((int)fetched(mars_from_dlpack(s, scalar.give())).get(0).re, 9);
+  EXPECT_EQ(fetched(mars_from_dlpack(s, empty.give())).size(), 0);
+  EXPECT_EQ(empty.deleted, 1); // nothing will ever read it
+  EXPECT_EQ((int)fetched(mars_from_dlpack(s, pinned.give())).get(1).re, 1);
+  Producer plain(v.data(), 0, 32, {2});
+  DLManagedTensor *undeletable = plain.give();
+  undeletable->deleter = nullptr;
+  EXPECT_EQ(fetched(mars_from_dlpack(s, undeletable)).size(), 2);
+}
+
+TEST(DLPack, WhatIsWrongIsNamedAndDeletedOnce) {
+  Session s(small_config());
+  Scope scope(s);
+  std::vector<double> v(64);
+  const struct {
+    std::function<void(Producer &)> spoil;
+    mars_status st;
+    std::initializer_list<const char *> words;
+  } cases[] = {
+      {[](Producer &p) { p.t.device_type = 10, p.t.device_id = 3; }, MARS_E_ARG, {"device type 10", "device 3"}},
+      {[](Producer &p) { p.t.device_type = MX_DL_CUDA, p.t.device_id = 6; }, MARS_E_ARG, {"cuda:6", "it has: host"}},
+      {[](Producer &p) { p.t.code = 9; }, MARS_E_DTYPE, {"code 9", "64 bits", "1 lanes"}},
+      {[](Producer &p) { p.t.lanes = 4; }, MARS_E_DTYPE, {"code 2", "64 bits", "4 lanes"}},
+      {[](Producer &p) { p.t.bits = 24; }, MARS_E_DTYPE, {"24 bits"}},
+      {[](Producer &p) { p.t.code = 3; }, MARS_E_DTYPE, {"code 3"}},
+      {[](Producer &p) { p.t.byte_offset = 3; }, MARS_E_ARG, {"not aligned to 8"}},
+      {[](Producer &p) { p.t.data = nullptr, p.t.byte_offset = 16; }, MARS_E_ARG, {"NULL", "byte offset of 16"}},
+      {[](Producer &p) { p.t.data = nullptr; }, MARS_E_ARG, {"NULL", "8 elements"}},
+      {[](Producer &p) { p.shape[0] = -2; }, MARS_E_SHAPE, {"-2", "axis 0"}},
+      {[](Producer &p) { p.t.ndim = 17; }, MARS_E_SHAPE, {"17 dimensions"}},
+      {[](Producer &p) { p.strides = {INT64_MAX / 2, 1}; }, MARS_E_OVERFLOW, {"axis 0", "4611686018427387903"}},
+      {[](Producer &p) { p.shape = {INT64_MAX / 4, 4}; }, MARS_E_OVERFLOW, {}},
+  };
+  for (const auto &c : cases) {
+    Producer p(v.data(), 2, 64, {2, 4});
+    c.spoil(p);
+    EXPECT_TRUE(is_error(mars_from_dlpack(s, p.give()), c.st, c.words));
+    EXPECT_EQ(p.deleted, 1);
+  }
+  Producer future(v.data(), 2, 64, {2, 4});
+  EXPECT_TRUE(is_error(mars_from_dlpack_versioned(s, future.give_versioned(2)), MARS_E_UNSUPPORTED, {"version 2.7", "version 1"}));
+  EXPECT_EQ(future.deleted, 1);
+  Producer nowhere(v.data(), 2, 64, {2, 4});
+  EXPECT_EQ(mars_from_dlpack(nullptr, nowhere.give()), nullptr);
+  EXPECT_EQ(nowhere.deleted, 1);
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, nullptr), MARS_E_ARG, {"NULL"}));
+  DLManagedTensor *out = nullptr;
+  mars_error err = {};
+  mars_tensor *t = mars_arange(s, MARS_F64, 0, 4, 1);
+  EXPECT_TRUE(says(mars_to_dlpack(t, "cuda:4", &out, &err), err, MARS_E_ARG, {"mars_to_dlpack", "cuda:4", "host"}));
+  EXPECT_TRUE(says(mars_to_dlpack(t, nullptr, nullptr, &err), err, MARS_E_ARG, {"out is NULL"}));
+  EXPECT_TRUE(says(mars_to_dlpack(nullptr, nullptr, &out, &err), err, MARS_E_MEMORY, {"NULL"}));
+  EXPECT_TRUE(says(mars_to_dlpack(mars_add(t, mars_arange(s, MARS_F64, 0, 3, 1)), nullptr, &out, &err), err, MARS_E_SHAPE, {"mars_add"}));
+  EXPECT_EQ(out, nullptr);
+  EXPECT_TRUE(says(mars_set_stream(s, "host", nullptr, &err), err, MARS_E_ARG, {"host", "no streams"}));
+  EXPECT_TRUE(says(mars_set_stream(s, "cuda:3", nullptr, &err), err, MARS_E_ARG, {"cuda:3"}));
+}
+
+// What is given away is taken from the budget, what the session keeps makes way for it, and jobs go round it.
+TEST(DLPack, ExportsAreInTheBudget) {
+  Config config = small_config(2 * MiB);
+  config.spill = false;
+  config.chunk = 16384;
+  Session s(config);
+  Scope scope(s);
+  const int64_t n = 32768; // 256 KiB
+  std::vector<mars_tensor *> kept;
+  mars_error err = {};
+  for (int i = 0; i < 5; i++) {
+    kept.push_back(mars_add(mars_arange(s, MARS_F64, 0, (double)n, 1), mars_float(s, i)));
+    ASSERT_TRUE(ok(mars_run(s, &kept.back(), 1, &err), err));
+    if (i % 2 == 0) mars_retain(kept.back());
+  }
+  settle(s);
+  const size_t before = used(s);
+  DLManagedTensor *big = nullptr, *more = nullptr;
+  // 512 KiB in one piece
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(s, MARS_F64, 0, 65536, 1), "host", &big, &err), err));
+  EXPECT_EQ(used(s), before + 65536 * 8);
+  for (int i = 0; i < 65536; i += 13) ASSERT_EQ(((double *)big->tensor.data)[i], i);
+  EXPECT_TRUE(says(mars_to_dlpack(mars_arange(s, MARS_F64, 0, 65536, 1), "host", &more, &err), err, MARS_E_BUDGET,
+                   {"mars_to_dlpack", "524288 bytes in one piece", "2097152", "host"}));
+  EXPECT_EQ(more, nullptr);
+  memset(big->tensor.data, 0x5a, 65536 * 8); // the taker's own
+  for (int i = 0; i < 5; i++) { // jobs that need most of what is left, and what was kept is as it was
+    Array a = fetched(mars_add(mars_flip(kept[(size_t)i], MARS_ALL), mars_float(s, 0.5)));
+    for (int64_t k = 0; k < n; k += 37) ASSERT_EQ(a.get(k).re, (double)(n - 1 - k + i) + 0.5);
+  }
+  for (int64_t i = 0; i < 65536 * 8; i++) ASSERT_EQ(((unsigned char *)big->tensor.data)[i], 0x5a);
+  big->deleter(big);
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(s, MARS_F64, 0, 65536, 1), "host", &more, &err), err));
+  more->deleter(more);
+  settle(s);
+  EXPECT_EQ(used(s), before);
+}
+
+// Holes between results that are kept are pushed together, or their owners leave for the spill store.
+TEST(DLPack, ResultsThatAreKeptMakeWay) {
+  for (bool spill : {false, true}) {
+    Config config = small_config(2 * MiB);
+    config.spill = spill;
+    config.chunk = 8192;
+    Session s(config);
+    mars_scope_open(s);
+    mars_error err = {};
+    std::vector<mars_tensor *> kept;
+    for (int i = 0; i < 20; i++) { // 64 KiB each; every second one goes again
+      mars_scope_open(s);
+      mars_tensor *t = mars_add(mars_arange(s, MARS_F64, 0, 8192, 1), mars_float(s, i));
+      ASSERT_TRUE(ok(mars_run(s, &t, 1, &err), err));
+      if (i % 2 == 0) kept.push_back(mars_retain(t));
+      mars_scope_close(s);
+    }
+    settle(s);
+    DLManagedTensor *out = nullptr;
+    ASSERT_TRUE(ok(mars_to_dlpack(mars_full(s, MARS_F64, MARS_SHAPE(150000), mars_float(s, 2)), nullptr, &out, &err), err)); // 1.2 MB of 2
+    for (size_t i = 0; i < kept.size(); i++) {
+      Scope scope(s);
+      Array a = fetched(kept[i]);
+      for (int64_t k = 0; k < 8192; k += 11) ASSERT_EQ(a.get(k).re, (double)k + 2.0 * (double)i);
+    }
+    for (int i = 0; i < 150000; i += 7) ASSERT_EQ(((double *)out->tensor.data)[i], 2);
+    out->deleter(out);
+    for (mars_tensor *t : kept) mars_release(t);
+    mars_scope_close(s);
+  }
+}
+
+TEST(DLPack, MemoryStaysWhenTheSessionEnds) {
+  auto s = std::make_unique<Session>(small_config());
+  DLManagedTensor *a = nullptr, *b = nullptr;
+  mars_error err = {};
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(*s, MARS_I64, 0, 1000, 1), nullptr, &a, &err), err));
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(*s, MARS_I64, 5, 9, 1), nullptr, &b, &err), err));
+  s.reset();
+  for (int i = 0; i < 1000; i++) ASSERT_EQ(((int64_t *)a->tensor.data)[i], i);
+  a->deleter(a);
+  EXPECT_EQ(((int64_t *)b->tensor.data)[3], 8);
+  b->deleter(b); // the last one: what the session had goes now (the leak checkers watch)
+}
+
+TEST(DLPack, ExportedTensorsCanBeImportedElsewhere) {
+  Session first(small_config()), second(small_config());
+  DLManagedTensor *out = nullptr;
+  mars_error err = {};
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(first, MARS_F32, 0, 5000, 1), nullptr, &out, &err), err));
+  const size_t with = used(first);
+  {
+    Scope scope(second);
+    double sum = 0;
+    mars_tensor *t = mars_astype(mars_from_dlpack(second, out), MARS_F64);
+    ASSERT_TRUE(ok(mars_fetch(mars_sum(t, MARS_ALL), &sum, sizeof sum, &err), err));
+    EXPECT_EQ(sum, 4999 * 5000 / 2);
+  }
+  settle(second);
+  settle(first);
+  EXPECT_LT(used(first), with); // the deleter was called
+}
+
+TEST(DLPack, MemoryThatRunsOutIsAnErrorAndNothingLeaks) {
+  Session s(small_config());
+  std::vector<float> v(300, 1.5f);
+  int given = 0, deleted = 0;
+  auto job = [&](int64_t fault, bool *met, mars_error *err) {
+    Producer p(v.data(), 2, 32, {300});
+    mars_scope_open(s);
+    shim_fail_allocation(s, fault);
+    DLManagedTensor *out = nullptr;
+    mars_tensor *t = mars_from_dlpack(s, p.give());
+    mars_status st = mars_to_dlpack(mars_mul(t, t), nullptr, &out, err);
+    EXPECT_EQ(out == nullptr, st != MARS_OK);
+    if (out != nullptr) {
+      EXPECT_EQ(((float *)out->tensor.data)[299], 2.25f);
+      out->deleter(out);
+    }
+    *met = shim_allocation_failed(s);
+    shim_fail_allocation(s, -1);
+    mars_scope_close(s);
+    settle(s);
+    given++;
+    deleted += p.deleted;
+    return st;
+  };
+  mars_error err = {};
+  bool met;
+  ASSERT_EQ(job(-1, &met, &err), MARS_OK) << err.message;
+  const int64_t live = shim_live_allocations(s);
+  int failed = 0;
+  for (int64_t n = 1;; n++) {
+    err = {};
+    mars_status st = job(n, &met, &err);
+    EXPECT_TRUE(no_leak(s, live)) << n;
+    EXPECT_EQ(deleted, given) << n;
+    if (st == MARS_OK && !met) break;
+    failed += st != MARS_OK;
+    if (st != MARS_OK) {
+      EXPECT_EQ(st, MARS_E_MEMORY) << err.message;
+    }
+  }
+  EXPECT_GT(failed, 10);
+}
+
+// ---- CUDA ----
+
+#define STR_(f) #f
+#define STR(f) STR_(f)
+#define CU(f) ((decltype(&f))dlsym(driver, STR(f)))
+#define OK(call) ASSERT_EQ(call, CUDA_SUCCESS)
+
+class Cuda : public testing::Test {
+protected:
+  void SetUp() override {
+    Config c = small_config(8 * MiB);
+    c.devices = "cuda:0";
+    c.device_budget = 4 * MiB;
+    c.chunk = 32768;
+    mars_error err = {};
+    if (open_session(c, &s, &err) != MARS_OK) GTEST_SKIP() << err.message;
+    driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    ASSERT_NE(driver, nullptr);
+    OK(CU(cuDeviceGet)(&device, 0));
+    OK(CU(cuDevicePrimaryCtxRetain)(&ctx, device));
+    OK(CU(cuCtxPushCurrent)(ctx));
+    OK(CU(cuStreamCreate)(&stream, CU_STREAM_NON_BLOCKING));
+    checks = cuda_sim_failed_checks(text, sizeof text);
+    mars_scope_open(s);
+  }
+  void TearDown() override {
+    CUcontext now = nullptr;
+    if (s != nullptr) mars_scope_close(s);
+    mars_session_destroy(s);
+    if (driver == nullptr) return;
+    OK(CU(cuCtxGetCurrent)(&now));
+    EXPECT_EQ(now, ctx) << "the current context was changed";
+    OK(CU(cuStreamDestroy)(stream));
+    OK(CU(cuCtxPopCurrent)(&now));
+    OK(CU(cuDevicePrimaryCtxRelease)(device));
+    size_t failed = cuda_sim_failed_checks(text, sizeof text);
+    EXPECT_EQ(failed, checks) << text;
+    dlclose(driver);
+  }
+  CUdeviceptr device_floats(const std::vector<float> &v) {
+    CUdeviceptr p = 0;
+    EXPECT_EQ(CU(cuMemAlloc)(&p, v.size() * 4), CUDA_SUCCESS);
+    EXPECT_EQ(CU(cuMemcpyHtoD)(p, v.data(), v.size() * 4), CUDA_SUCCESS);
+    return p;
+  }
+  std::vector<float> floats_of(const mx_dl_tensor &t, size_t n) {
+    std::vector<float> v(n);
+    EXPECT_EQ(CU(cuMemcpyDtoH)(v.data(), (CUdeviceptr)(uintptr_t)t.data, n * 4), CUDA_SUCCESS);
+    return v;
+  }
+  mars_session *s = nullptr;
+  void *driver = nullptr;
+  CUdevice device = 0;
+  CUcontext ctx = nullptr;
+  CUstream stream = nullptr;
+  size_t checks = 0;
+  char text[600];
+};
+
+TEST_F(Cuda, DeviceMemoryInAndOut) {
+  const size_t n = 200 * 300;
+  std::vector<float> v(n);
+  for (size_t i = 0; i < n; i++) v[i] = (float)(i % 1013);
+  CUdeviceptr p = device_floats(v);
+  Producer in((void *)(uintptr_t)p, 2, 32, {300, 100}); // every second column of the transpose
+  in.t.device_type = MX_DL_CUDA;
+  in.strides = {2, 600};
+  DLManagedTensor *out = nullptr;
+  mars_error err = {};
+  {
+    Scope scope(s);
+    mars_tensor *t = mars_from_dlpack(s, in.give());
+    ASSERT_TRUE(ok(mars_to_dlpack(mars_add(mars_mul(t, t), mars_int(s, 1)), "cuda:0", &out, &err), err));
+    double sum = 0, want = 0;
+    ASSERT_TRUE(ok(mars_fetch(mars_sum(mars_astype(t, MARS_F64), MARS_ALL), &sum, sizeof sum, &err), err));
+    for (int64_t i = 0; i < 300; i++)
+      for (int64_t j = 0; j < 100; j++) want += v[(size_t)(2 * i + 600 * j)];
+    EXPECT_EQ(sum, want);
+    EXPECT_EQ(in.deleted, 0);
+  }
+  settle(s);
+  EXPECT_EQ(in.deleted, 1);
+  ASSERT_EQ(out->tensor.device_type, MX_DL_CUDA);
+  EXPECT_EQ(out->tensor.device_id, 0);
+  std::vector<float> got = floats_of(out->tensor, 30000);
+  for (int64_t i = 0; i < 300; i++)
+    for (int64_t j = 0; j < 100; j++) {
+      float x = v[(size_t)(2 * i + 600 * j)];
+      ASSERT_EQ(got[(size_t)(i * 100 + j)], x * x + 1);
+    }
+  // and what was given away comes back in without the host
+  {
+    Scope scope(s);
+    float last = 0;
+    mars_slice end[] = {{MARS_SLICE_INTEGER, 299, 0, 0}, {MARS_SLICE_INTEGER, 99, 0, 0}};
+    ASSERT_TRUE(ok(mars_fetch(mars_index(mars_from_dlpack(s, out), end, 2), &last, sizeof last, &err), err));
+    EXPECT_EQ(last, got[29999]);
+  }
+  OK(CU(cuMemFree)(p));
+}
+
+TEST_F(Cuda, ExportsAreInTheDevicesBudget) {
+  mars_error err = {};
+  DLManagedTensor *a = nullptr, *b = nullptr, *c = nullptr;
+  mars_tensor *x = mars_random_uniform(s, MARS_F32, MARS_SHAPE(600000), 0, 1); // 2.4 MB of 4 MiB
+  ASSERT_TRUE(ok(mars_to_dlpack(x, "cuda:0", &a, &err), err));
+  EXPECT_TRUE(says(mars_to_dlpack(x, "cuda:0", &b, &err), err, MARS_E_BUDGET, {"2400000 bytes", "cuda:0", "4194304"}));
+  ASSERT_TRUE(ok(mars_to_dlpack(x, "host", &c, &err), err)); // jobs go round it
+  std::vector<float> got = floats_of(a->tensor, 600000);
+  EXPECT_EQ(memcmp(got.data(), c->tensor.data, 2400000), 0);
+  a->deleter(a);
+  ASSERT_TRUE(ok(mars_to_dlpack(x, "cuda:0", &b, &err), err));
+  b->deleter(b);
+  c->deleter(c);
+}
+
+TEST_F(Cuda, KeptCopiesOnTheDeviceMakeWay) {
+  mars_error err = {};
+  mars_tensor *k = mars_add(mars_arange(s, MARS_F32, 0, 500000, 1), mars_float(s, 1)); // 2 MB, kept on host and device
+  ASSERT_TRUE(ok(mars_run(s, &k, 1, &err), err));
+  DLManagedTensor *a = nullptr;
+  ASSERT_TRUE(ok(mars_to_dlpack(mars_arange(s, MARS_F32, 0, 800000, 1), "cuda:0", &a, &err), err));
+  Array kept = fetched(k);
+  for (int64_t i = 0; i < 500000; i += 101) ASSERT_EQ(kept.get(i).re, (double)i + 1);
+  std::vector<float> got = floats_of(a->tensor, 800000);
+  for (size_t i = 0; i < 800000; i += 103) ASSERT_EQ(got[i], (float)i);
+  a->deleter(a);
+}
+
+// The caller queues a copy into its tensor and does not wait; the job begins behind it. What it queues after that comes after.
+TEST_F(Cuda, JobsRunBehindTheCallersStream) {
+  const size_t n = 100000;
+  mars_error err = {};
+  float *pinned = nullptr;
+  OK(CU(cuMemHostAlloc)((void **)&pinned, n * 4, 0));
+  CUdeviceptr p = 0;
+  OK(CU(cuMemAlloc)(&p, n * 4));
+  ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", stream, &err), err));
+  for (int round = 0; round < 3; round++) {
+    Scope scope(s);
+    Producer in((void *)(uintptr_t)p, 2, 32, {(int64_t)n});
+    in.t.device_type = MX_DL_CUDA;
+    OK(CU(cuStreamSynchronize)(stream));
+    for (size_t i = 0; i < n; i++) pinned[i] = (float)((i * 7 + (size_t)round) % 100);
+    double want = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) want += pinned[i];
+    OK(CU(cuMemcpyHtoDAsync)(p, pinned, n * 4, stream));
+    mars_tensor *t = mars_from_dlpack(s, in.give());
+    ASSERT_TRUE(ok(mars_fetch(mars_sum(mars_astype(t, MARS_F64), MARS_ALL), &sum, sizeof sum, &err), err));
+    EXPECT_EQ(sum, want);
+    OK(CU(cuMemsetD8Async)(p, 0, n * 4, stream)); // no wait: it comes after the job that read it
+  }
+  // deleted while the caller's copy out of it is still in the stream: the next job that takes its place waits
+  for (int round = 0; round < 3; round++) {
+    DLManagedTensor *out = nullptr;
+    ASSERT_TRUE(ok(mars_to_dlpack(mars_full(s, MARS_F32, MARS_SHAPE((int64_t)n), mars_float(s, round)), "cuda:0", &out, &err), err));
+    OK(CU(cuMemcpyDtoHAsync)(pinned, (CUdeviceptr)(uintptr_t)out->tensor.data, n * 4, stream));
+    out->deleter(out);
+    ASSERT_TRUE(ok(mars_to_dlpack(mars_full(s, MARS_F32, MARS_SHAPE((int64_t)n), mars_float(s, 77)), "cuda:0", &out, &err), err));
+    OK(CU(cuStreamSynchronize)(stream));
+    for (size_t i = 0; i < n; i += 61) ASSERT_EQ(pinned[i], (float)round);
+    out->deleter(out);
+  }
+  // mars_submit as well; and not any more when the stream is taken away
+  ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", MARS_NO_STREAM, &err), err));
+  OK(CU(cuStreamSynchronize)(stream));
+  OK(CU(cuMemFree)(p));
+  OK(CU(cuMemFreeHost)(pinned));
+}
+
+TEST_F(Cuda, TheCallersContextStaysWhatItWas) {
+  CUcontext others[] = {nullptr, ctx}, now = nullptr;
+  CUdeviceptr p = device_floats(std::vector<float>(64, 3.0f));
+  for (CUcontext mine : others) {
+    OK(CU(cuCtxPushCurrent)(ctx));
+    OK(CU(cuCtxSetCurrent)(mine));
+    auto unchanged = [&](const char *after) {
+      OK(CU(cuCtxGetCurrent)(&now));
+      EXPECT_EQ(now, mine) << after;
+    };
+    mars_session *t = nullptr;
+    mars_error err = {};
+    mars_session_config c;
+    mars_session_config_init(&c);
+    c.devices = "cuda:0";
+    c.device_budget_bytes = MiB;
+    c.host_budget_bytes = 2 * MiB;
+    ASSERT_TRUE(ok(mars_session_create(&c, &t, &err), err));
+    unchanged("mars_session_create");
+    mars_session_info info;
+    mars_session_get_info(t, &info);
+    unchanged("mars_session_get_info");
+    ASSERT_TRUE(ok(mars_set_stream(t, "cuda:0", stream, &err), err));
+    unchanged("mars_set_stream");
+    Producer in((void *)(uintptr_t)p, 2, 32, {64});
+    in.t.device_type = MX_DL_CUDA;
+    mars_tensor *x = mars_from_dlpack(t, in.give());
+    unchanged("mars_from_dlpack");
+    mars_tensor *y = mars_mul(x, x);
+    float v[64];
+    ASSERT_TRUE(ok(mars_run(t, &y, 1, &err), err));
+    unchanged("mars_run");
+    mars_output o = {};
+    o.tensor = mars_add(y, x), o.sink = MARS_SINK_MEMORY, o.data = v, o.bytes = sizeof v;
+    mars_job *job = nullptr;
+    ASSERT_TRUE(ok(mars_submit(t, &o, 1, &job, &err), err));
+    unchanged("mars_submit");
+    ASSERT_TRUE(ok(mars_wait(job, &err), err));
+    unchanged("mars_wait");
+    mars_job_release(job);
+    unchanged("mars_job_release");
+    EXPECT_EQ(v[5], 12.0f);
+    ASSERT_TRUE(ok(mars_fetch(y, v, sizeof v, &err), err));
+    unchanged("mars_fetch");
+    char *plan = nullptr;
+    o.tensor = mars_sub(y, x);
+    ASSERT_TRUE(ok(mars_explain(t, &o, 1, MARS_EXPLAIN_TEXT, &plan, &err), err));
+    unchanged("mars_explain");
+    mars_text_free(t, plan);
+    DLManagedTensor *out = nullptr;
+    ASSERT_TRUE(ok(mars_to_dlpack(y, "cuda:0", &out, &err), err));
+    unchanged("mars_to_dlpack");
+    mars_session_destroy(t);
+    unchanged("mars_session_destroy");
+    EXPECT_EQ(in.deleted, 1);
+    out->deleter(out);
+    unchanged("the deleter, which ends the session");
+    OK(CU(cuCtxPopCurrent)(&now));
+    if (mine == nullptr) continue;
+  }
+  OK(CU(cuCtxSetCurrent)(ctx));
+  OK(CU(cuMemFree)(p));
+}
+
+TEST_F(Cuda, MemoryThatIsNotWhatItIsSaidToBe) {
+  std::vector<float> v(64);
+  CUdeviceptr p = device_floats(v);
+  Producer host(v.data(), 2, 32, {64}), longer((void *)(uintptr_t)p, 2, 32, {1 << 20}), other((void *)(uintptr_t)p, 2, 32, {64});
+  host.t.device_type = longer.t.device_type = other.t.device_type = MX_DL_CUDA;
+  other.t.device_id = 9;
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, host.give()), MARS_E_ARG, {"no memory that the driver of cuda:0 knows"}));
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, longer.give()), MARS_E_ARG, {"not all of the 4194304 bytes"}));
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, other.give()), MARS_E_ARG, {"cuda:9", "host, cuda:0"}));
+  EXPECT_EQ(host.deleted + longer.deleted + other.deleted, 3);
+  OK(CU(cuMemFree)(p));
+}
+
+} // namespace
