@@ -118,7 +118,7 @@ static mars_status cuda_host_memory(mx_device *d, void *arena, size_t bytes, mar
 static void cuda_transfer(mx_device *d, mx_transfer *t) {
   mx_cuda *dev = (mx_cuda *)d;
 
-  if (t->kind == MX_TRANSFER_PEER && dev->clique != NULL && t->peer != d && !mx_cuda_reaches(dev, (const mx_cuda *)t->peer)) {
+  if (t->kind == MX_TRANSFER_PEER && dev->clique != NULL && t->peer != d && !mx_cuda_linked(dev, (const mx_cuda *)t->peer)) {
     t->also = NULL;
     t->on = d;
     mx_clique_push(dev->clique, t);
@@ -174,7 +174,7 @@ static void cuda_destroy(mx_device *d) {
   mx_free(dev->mem, dev);
 }
 
-bool mx_cuda_reaches(const mx_cuda *dev, const mx_cuda *peer) {
+bool mx_cuda_linked(const mx_cuda *dev, const mx_cuda *peer) {
   int can = 0;
 
   if (dev->cu->cuDeviceCanAccessPeer == NULL || dev->cu->cuMemcpyPeerAsync == NULL) return false;
@@ -184,7 +184,7 @@ bool mx_cuda_reaches(const mx_cuda *dev, const mx_cuda *peer) {
 static bool cuda_can_peer(mx_device *d, mx_device *peer) {
   const mx_cuda *dev = (const mx_cuda *)d;
 
-  return dev->clique != NULL || mx_cuda_reaches(dev, (const mx_cuda *)peer);
+  return dev->clique != NULL || mx_cuda_linked(dev, (const mx_cuda *)peer);
 }
 
 static const mx_device_ops cuda_ops = {

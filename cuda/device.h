@@ -188,7 +188,7 @@ void mx_clique_destroy(mx_clique *q);
 /* Queue copies of the same bytes from one member to others: PEER transfers, linked by `also`, `on` set. */
 void mx_clique_push(mx_clique *q, mx_transfer *first);
 /* Whether memory of `peer` can be read over the link. */
-bool mx_cuda_reaches(const mx_cuda *dev, const mx_cuda *peer);
+bool mx_cuda_linked(const mx_cuda *dev, const mx_cuda *peer);
 
 /* ---- routines ---- */
 struct mx_cuda_blas;

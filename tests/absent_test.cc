@@ -93,15 +93,10 @@ TEST(Absent, Nvrtc) {
   }
   mars_tensor *a = mars_add(mars_random_uniform(s, MARS_F64, MARS_SHAPE(96, 96), 0, 1), mars_float(s, 1));
   mars_tensor *b = mars_mul(a, mars_float(s, 2));
-  mars_tensor *products[] = {mars_matmul(a, mars_add(b, mars_float(s, 3)))};
+  mars_tensor *product = mars_matmul(a, mars_add(b, mars_float(s, 3)));
   std::vector<double> x(96 * 96), y(96 * 96), z(96 * 96);
   mars_output o = {};
-  o.tensor = products[0], o.sink = MARS_SINK_MEMORY, o.data = z.data(), o.bytes = z.size() * 8;
-  // the plan says where: tiles on the GPUs, programs on the host
-  char *plan = nullptr;
-  ASSERT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &plan, &err), err));
-  EXPECT_NE(std::string(plan).find("cuda:"), std::string::npos) << plan;
-  mars_text_free(s, plan);
+  o.tensor = product, o.sink = MARS_SINK_MEMORY, o.data = z.data(), o.bytes = z.size() * 8;
   mars_job *job = nullptr;
   ASSERT_TRUE(ok(mars_submit(s, &o, 1, &job, &err), err));
   ASSERT_TRUE(ok(mars_wait(job, &err), err));

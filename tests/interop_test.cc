@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cuda.h>
 #include <dlfcn.h>
+#include <list>
 #include <memory>
+#include <thread>
 
 using namespace api;
 
@@ -42,6 +44,12 @@ struct Producer {
   }
 };
 
+// They stay: whoever holds a tensor may give it back after the test's last line.
+template <class... T> Producer &producer(T... t) {
+  static std::list<Producer> all;
+  return all.emplace_back(t...);
+}
+
 const struct {
   mars_dtype dt;
   int code, bits;
@@ -70,7 +78,7 @@ TEST(DLPack, EveryDtypeThereAndBack) {
     SCOPED_TRACE(short_name(c.dt));
     Rng rng(1);
     Array a = random_array(c.dt, {6, 5}, rng);
-    Producer p(a.bytes.data(), c.code, c.bits, {6, 5});
+    Producer &p = producer((void *)a.bytes.data(), c.code, c.bits, std::vector<int64_t>{6, 5});
     DLManagedTensorVersioned *out = nullptr;
     {
       Scope scope(s);
@@ -105,21 +113,23 @@ TEST(DLPack, StridesOffsetsAndReadOnlyMemory) {
   Scope scope(s);
   std::vector<int32_t> v(100);
   for (int i = 0; i < 100; i++) v[(size_t)i] = i;
-  Producer backwards(v.data(), 0, 32, {4, 3}); // rows from below, every second column, from element 91 on
+  Producer &backwards = producer((void *)v.data(), 0, 32, std::vector<int64_t>{4, 3}); // rows from below, every second column, from element 91 on
   backwards.strides = {-10, 2}, backwards.t.byte_offset = 91 * 4;
   Array a = fetched(mars_from_dlpack_versioned(s, backwards.give_versioned(1, MX_DL_READ_ONLY)));
-  for (int64_t i = 0; i < 12; i++) EXPECT_EQ((int)a.get(i).re, 91 - 10 * (i / 3) + 2 * (i % 3));
-  Producer broadcast(v.data() + 7, 0, 32, {5, 2});
+  for (int64_t i = 0; i < 12; i++) EXPECT_EQ((int)a.get(i).i, 91 - 10 * (i / 3) + 2 * (i % 3));
+  Producer &broadcast = producer((void *)(v.data() + 7), 0, 32, std::vector<int64_t>{5, 2});
   broadcast.strides = {0, 1};
   a = fetched(mars_from_dlpack(s, broadcast.give()));
-  for (int64_t i = 0; i < 10; i++) EXPECT_EQ((int)a.get(i).re, 7 + i % 2);
-  Producer scalar(v.data() + 9, 0, 32, {}), empty(nullptr, 0, 32, {3, 0}), pinned(v.data(), 0, 32, {2});
+  for (int64_t i = 0; i < 10; i++) EXPECT_EQ((int)a.get(i).i, 7 + i % 2);
+  Producer &scalar = producer((void *)(v.data() + 9), 0, 32, std::vector<int64_t>{});
+  Producer &empty = producer((void *)nullptr, 0, 32, std::vector<int64_t>{3, 0});
+  Producer &pinned = producer((void *)v.data(), 0, 32, std::vector<int64_t>{2});
   pinned.t.device_type = MX_DL_CUDA_HOST, pinned.t.device_id = 5;
-  EXPECT_EQ((int)fetched(mars_from_dlpack(s, scalar.give())).get(0).re, 9);
+  EXPECT_EQ((int)fetched(mars_from_dlpack(s, scalar.give())).get(0).i, 9);
   EXPECT_EQ(fetched(mars_from_dlpack(s, empty.give())).size(), 0);
   EXPECT_EQ(empty.deleted, 1); // nothing will ever read it
-  EXPECT_EQ((int)fetched(mars_from_dlpack(s, pinned.give())).get(1).re, 1);
-  Producer plain(v.data(), 0, 32, {2});
+  EXPECT_EQ((int)fetched(mars_from_dlpack(s, pinned.give())).get(1).i, 1);
+  Producer &plain = producer((void *)v.data(), 0, 32, std::vector<int64_t>{2});
   DLManagedTensor *undeletable = plain.give();
   undeletable->deleter = nullptr;
   EXPECT_EQ(fetched(mars_from_dlpack(s, undeletable)).size(), 2);
@@ -149,15 +159,15 @@ TEST(DLPack, WhatIsWrongIsNamedAndDeletedOnce) {
       {[](Producer &p) { p.shape = {INT64_MAX / 4, 4}; }, MARS_E_OVERFLOW, {}},
   };
   for (const auto &c : cases) {
-    Producer p(v.data(), 2, 64, {2, 4});
+    Producer &p = producer((void *)v.data(), 2, 64, std::vector<int64_t>{2, 4});
     c.spoil(p);
     EXPECT_TRUE(is_error(mars_from_dlpack(s, p.give()), c.st, c.words));
     EXPECT_EQ(p.deleted, 1);
   }
-  Producer future(v.data(), 2, 64, {2, 4});
+  Producer &future = producer((void *)v.data(), 2, 64, std::vector<int64_t>{2, 4});
   EXPECT_TRUE(is_error(mars_from_dlpack_versioned(s, future.give_versioned(2)), MARS_E_UNSUPPORTED, {"version 2.7", "version 1"}));
   EXPECT_EQ(future.deleted, 1);
-  Producer nowhere(v.data(), 2, 64, {2, 4});
+  Producer &nowhere = producer((void *)v.data(), 2, 64, std::vector<int64_t>{2, 4});
   EXPECT_EQ(mars_from_dlpack(nullptr, nowhere.give()), nullptr);
   EXPECT_EQ(nowhere.deleted, 1);
   EXPECT_TRUE(is_error(mars_from_dlpack(s, nullptr), MARS_E_ARG, {"NULL"}));
@@ -279,7 +289,7 @@ TEST(DLPack, MemoryThatRunsOutIsAnErrorAndNothingLeaks) {
   std::vector<float> v(300, 1.5f);
   int given = 0, deleted = 0;
   auto job = [&](int64_t fault, bool *met, mars_error *err) {
-    Producer p(v.data(), 2, 32, {300});
+    Producer &p = producer((void *)v.data(), 2, 32, std::vector<int64_t>{300});
     mars_scope_open(s);
     shim_fail_allocation(s, fault);
     DLManagedTensor *out = nullptr;
@@ -381,7 +391,7 @@ TEST_F(Cuda, DeviceMemoryInAndOut) {
   std::vector<float> v(n);
   for (size_t i = 0; i < n; i++) v[i] = (float)(i % 1013);
   CUdeviceptr p = device_floats(v);
-  Producer in((void *)(uintptr_t)p, 2, 32, {300, 100}); // every second column of the transpose
+  Producer &in = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{300, 100}); // every second column of the transpose
   in.t.device_type = MX_DL_CUDA;
   in.strides = {2, 600};
   DLManagedTensor *out = nullptr;
@@ -457,7 +467,7 @@ TEST_F(Cuda, JobsRunBehindTheCallersStream) {
   ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", stream, &err), err));
   for (int round = 0; round < 3; round++) {
     Scope scope(s);
-    Producer in((void *)(uintptr_t)p, 2, 32, {(int64_t)n});
+    Producer &in = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{(int64_t)n});
     in.t.device_type = MX_DL_CUDA;
     OK(CU(cuStreamSynchronize)(stream));
     for (size_t i = 0; i < n; i++) pinned[i] = (float)((i * 7 + (size_t)round) % 100);
@@ -488,11 +498,13 @@ TEST_F(Cuda, JobsRunBehindTheCallersStream) {
 }
 
 TEST_F(Cuda, TheCallersContextStaysWhatItWas) {
-  CUcontext others[] = {nullptr, ctx}, now = nullptr;
+  CUcontext others[] = {nullptr, ctx};
   CUdeviceptr p = device_floats(std::vector<float>(64, 3.0f));
-  for (CUcontext mine : others) {
-    OK(CU(cuCtxPushCurrent)(ctx));
-    OK(CU(cuCtxSetCurrent)(mine));
+  auto use = [&](CUcontext mine) { // on a thread of its own, whose current context is this one, or none
+    CUcontext now = nullptr;
+    if (mine != nullptr) {
+      OK(CU(cuCtxPushCurrent)(mine));
+    }
     auto unchanged = [&](const char *after) {
       OK(CU(cuCtxGetCurrent)(&now));
       EXPECT_EQ(now, mine) << after;
@@ -511,7 +523,7 @@ TEST_F(Cuda, TheCallersContextStaysWhatItWas) {
     unchanged("mars_session_get_info");
     ASSERT_TRUE(ok(mars_set_stream(t, "cuda:0", stream, &err), err));
     unchanged("mars_set_stream");
-    Producer in((void *)(uintptr_t)p, 2, 32, {64});
+    Producer &in = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{64});
     in.t.device_type = MX_DL_CUDA;
     mars_tensor *x = mars_from_dlpack(t, in.give());
     unchanged("mars_from_dlpack");
@@ -544,17 +556,20 @@ TEST_F(Cuda, TheCallersContextStaysWhatItWas) {
     EXPECT_EQ(in.deleted, 1);
     out->deleter(out);
     unchanged("the deleter, which ends the session");
-    OK(CU(cuCtxPopCurrent)(&now));
-    if (mine == nullptr) continue;
-  }
-  OK(CU(cuCtxSetCurrent)(ctx));
+    if (mine != nullptr) {
+      OK(CU(cuCtxPopCurrent)(&now));
+    }
+  };
+  for (CUcontext mine : others) std::thread(use, mine).join();
   OK(CU(cuMemFree)(p));
 }
 
 TEST_F(Cuda, MemoryThatIsNotWhatItIsSaidToBe) {
   std::vector<float> v(64);
   CUdeviceptr p = device_floats(v);
-  Producer host(v.data(), 2, 32, {64}), longer((void *)(uintptr_t)p, 2, 32, {1 << 20}), other((void *)(uintptr_t)p, 2, 32, {64});
+  Producer &host = producer((void *)v.data(), 2, 32, std::vector<int64_t>{64});
+  Producer &longer = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{1 << 20});
+  Producer &other = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{64});
   host.t.device_type = longer.t.device_type = other.t.device_type = MX_DL_CUDA;
   other.t.device_id = 9;
   EXPECT_TRUE(is_error(mars_from_dlpack(s, host.give()), MARS_E_ARG, {"no memory that the driver of cuda:0 knows"}));

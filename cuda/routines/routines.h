@@ -166,4 +166,7 @@ mars_status mx_cuda_reflect(mx_cuda *dev, mars_dtype dt, bool trans, const mx_ma
 int64_t mx_cuda_reflectors_bytes(mx_cuda *dev, mars_dtype dt, int64_t m, int64_t k, int64_t nb);
 int64_t mx_cuda_reflect_bytes(mars_dtype dt, int64_t k, int64_t n);
 
+/* ---- user.c ---- */
+mars_status mx_cuda_user(mx_cuda *dev, const mx_tile_call *t, mars_error *err);
+
 #endif

@@ -132,6 +132,11 @@ static mars_status tri(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_
   return mx_cuda_triangle(dev, t->dtype, &t->mat[0], &t->mat[1], t->flags & MX_TF_LOWER, t->p[0], t->flags & MX_TF_UNIT, err);
 }
 
+static mars_status user(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
+  (void)scratch;
+  return mx_cuda_user(dev, t, err);
+}
+
 /* ---- dispatch ---- */
 
 /* What an operation takes beside NVRTC, and of which dtypes it is. */
@@ -144,6 +149,7 @@ static const struct {
     [MX_TILE_COPY] = {ANY, copy, NULL},
     [MX_TILE_FILL] = {ANY, fill, NULL},
     [MX_TILE_TRI] = {ANY, tri, NULL},
+    [MX_TILE_USER] = {ANY, user, NULL},
     [MX_TILE_GEMM] = {BLAS | WORDS, mx_cuda_gemm, NULL},
     [MX_TILE_SYRK] = {BLAS | WORDS, mx_cuda_syrk, NULL},
     [MX_TILE_TRSM] = {BLAS | FLOATS, mx_cuda_trsm, NULL},

@@ -98,6 +98,11 @@ static mars_status run_now(mars_session *s, const char *fn, const mars_output *o
   mars_job *job = NULL;
   mars_status st = make_job(s, fn, outputs, n, -1, &job, err);
   if (st != MARS_OK) return st;
+  st = mark_streams(job, err);
+  if (st != MARS_OK) {
+    mx_job_unref(job);
+    return st;
+  }
   atomic_fetch_add(&job->refs, 1); /* the actor's */
   if (!mx_actor_run_here(s->actor, job)) mx_actor_submit(s->actor, job);
   st = mars_wait(job, err);

@@ -1,4 +1,5 @@
 #include "engine/exec/export.h"
+#include "engine/user.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,6 +143,11 @@ void mars_session_destroy(mars_session *s) {
   s->actor = NULL;
   if (s->store) s->store->ops->destroy(s->store);
   s->store = NULL;
+  while (s->kernels) {
+    mx_user_kernel *next = s->kernels->next;
+    mx_free(&s->mem, s->kernels);
+    s->kernels = next;
+  }
   pthread_mutex_lock(&s->export_lock);
   s->closed = true;
   const bool last = s->lent == 0;

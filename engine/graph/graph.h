@@ -11,6 +11,7 @@
  * promote.c    dtypes and broadcasting of elementwise ops  rows.c     a function for every row of the op table
  * index.c views.c join.c reduce.c create.c source.c random.c compose.c   the other public calls
  * dlpack.c DLPack in and out, the caller's streams
+ * user_kernel.c mars_kernel_apply
  * expression.c mars_elementwise                            number.c   what it computes at once
  */
 #ifndef MX_GRAPH_H

@@ -12,6 +12,7 @@
  */
 #include "engine/plan/plan.h"
 #include "engine/routine.h"
+#include "engine/user.h"
 
 #include <string.h>
 
@@ -83,6 +84,7 @@ static uint32_t tile_can(placer *z, const mx_ptask *t) {
   const mx_rtask *r = &p->rtasks.at[t->tile];
   for (int32_t i = r->first_arg; i < r[1].first_arg; i++)
     if (p->rargs.at[i].memory >= 0) return 1;
+  if (r->op == MX_TILE_USER && !((const mx_user_kernel *)(intptr_t)r->p[2])->source) return 1;
   if (z->tile_kernel != t->kernel) memset(z->tile_can, 0, sizeof z->tile_can);
   z->tile_kernel = t->kernel;
   uint32_t *can = &z->tile_can[r->op];
@@ -90,7 +92,7 @@ static uint32_t tile_can(placer *z, const mx_ptask *t) {
   *can = 1;
   for (int d = 1; d < p->machine->n_devices; d++) {
     mx_device *dev = p->machine->device[d].dev;
-    if (z->can[t->kernel] >> d & 1 && dev->ops->can_tile(dev, (mx_tile_op)r->op, p->kernels.at[t->kernel].dtype)) *can |= 1u << d;
+    if (z->can[t->kernel] >> d & 1 && dev->ops->can_tile(dev, (mx_tile_op)r->op, (mars_dtype)r->dtype)) *can |= 1u << d;
   }
   return *can;
 }
@@ -250,6 +252,17 @@ static int place_of(const placer *z, int32_t task) {
   return at_fraction(z, t->tile - p->tasks.at[k->first_task].tile, kernel_tasks(p, t->kernel));
 }
 
+/* A user's kernel without a host function has no place on the host. */
+static int away_from_host(placer *z, int32_t task, int place) {
+  const mx_ptask *t = &z->plan->tasks.at[task];
+  const mx_rtask *r = z->plan->kernels.at[t->kernel].routine ? &z->plan->rtasks.at[t->tile] : NULL;
+  if (!r || r->op != MX_TILE_USER || ((const mx_user_kernel *)(intptr_t)r->p[2])->host) return place;
+  const uint32_t can = tile_can(z, t);
+  for (int i = 0; i < z->n && !z->place[place]; i++)
+    if (can >> z->place[i] & 1) place = i;
+  return place;
+}
+
 /* ---- side by side ---- */
 
 enum { EARLY_SHARE = 8 /* of the host's arena, for what is brought ahead */ };
@@ -394,7 +407,7 @@ mars_status mx_plan_place(mx_plan *p, mars_error *err) {
   share(&z);
   for (int64_t o = 0; o < p->order.n; o++) {
     const int32_t task = p->order.at[o];
-    z.at[task] = (uint8_t)place_of(&z, task);
+    z.at[task] = (uint8_t)away_from_host(&z, task, place_of(&z, task));
     p->task_device[task] = (uint8_t)device_of(&z, task);
     p->kernels.at[p->tasks.at[task].kernel].devices |= 1u << p->task_device[task];
   }

@@ -132,6 +132,7 @@ typedef struct mx_rarg {
 /* A task of a routine: ptask.tile is its number here. */
 typedef struct mx_rtask {
   uint16_t op, flags;
+  uint8_t dtype;     /* of its matrices */
   bool chained;      /* runs after the task before it */
   int32_t gate;      /* what this and the next gate - 1 tasks read from outside is made before it */
   int32_t first_arg; /* into rargs; the next one's first_arg ends it */

@@ -124,11 +124,13 @@ static const char *compute(check *k, const mx_step *s, int32_t number) {
     if (p->chunks.at[c].bytes && (r->offset[c] < 0 || !r->filled[c])) return "an operand is not resident";
     if (p->chunks.at[c].bytes) touch(r, r->offset[c], mx_chunk_room(&p->chunks.at[c], s->device), number, false);
   }
+  if (p->kernels.at[t->kernel].home > 1 && p->kernels.at[t->kernel].home - 1 != s->device) return "is about memory that another device alone reaches";
   for (int32_t i = t->first_out; i < t[1].first_out; i++) {
     int32_t c = p->outs.at[i];
     k->made[c] = 1;
     if (!p->chunks.at[c].bytes) {
-      if (s->device) return "writes caller memory from a device that does not reach it";
+      const int32_t v = p->chunks.at[c].value;
+      if (s->device != (v >= 0 ? p->values.at[v].device : 0)) return "writes caller memory from a device that does not reach it";
       continue;
     }
     if (r->offset[c] < 0) return "a result has no memory";

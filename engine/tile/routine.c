@@ -104,8 +104,8 @@ void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   if (fails(b)) return;
   mx_plan *p = b->plan;
   const bool first = p->rtasks.n == b->first_rtask;
-  mx_rtask r = {.op = (uint16_t)op, .flags = (uint16_t)flags, .chained = !first && !b->broken, .gate = 1, .own_scratch = -1,
-                .first_arg = (int32_t)p->rargs.n};
+  mx_rtask r = {.op = (uint16_t)op, .flags = (uint16_t)flags, .dtype = (uint8_t)b->dtype, .chained = !first && !b->broken, .gate = 1,
+                .own_scratch = -1, .first_arg = (int32_t)p->rargs.n};
   mx_ptask t = {b->kernel, (int32_t)p->rtasks.n, (int32_t)p->ins.n, (int32_t)p->outs.n};
   b->broken = false;
   b->task = (int32_t)p->tasks.n;
