@@ -3,6 +3,8 @@
 
 #include "cuda/device_text.h"
 
+/* Without a wish for blocks on a multiprocessor, ptxas spills registers of reductions to reach a rounder number of blocks. */
+static const char *const HEAD_REDUCE = "extern \"C\" __global__ void __launch_bounds__(256, 2) mx_kernel(const mx_p p) {\n";
 static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
 
 /* c_first .. c_last-1 of the C-order number in `number` */
@@ -60,7 +62,7 @@ static void write_reduce(mx_text_frame *f) {
     mx_text_accumulator(f->t, &f->prog->outs[o]);
     mx_text_put(f->t, " R%d;\n", o);
   }
-  mx_text_append(f->t, HEAD);
+  mx_text_append(f->t, HEAD_REDUCE);
   mx_text_put(f->t,
               "  __shared__ u32 shared[MX_WORDS * MX_BLOCK];\n"
               "  const idx ko = (idx)p.w[%d], nr = (idx)p.w[%d], ki = (idx)p.w[%d], rows = (idx)p.w[%d];\n"
@@ -113,7 +115,7 @@ void mx_text_combine(mx_text *t, const mx_out_desc *out) {
 
 void mx_text_combine_kernel(mx_text *t, const mx_out_desc *out) {
   mx_text_put(t, "struct mx_p { u64 w[%d]; };\n", MX_C_WORDS);
-  mx_text_append(t, HEAD);
+  mx_text_append(t, HEAD_REDUCE);
   mx_text_append(t, "  mx_combine<");
   mx_text_accumulator(t, out);
   mx_text_put(t,

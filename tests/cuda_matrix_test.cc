@@ -24,7 +24,7 @@ struct Kernel {
 
 // Large angles are reduced by Payne and Hanek's method, which indexes a table of partial products: a stack frame that is no spill.
 bool may_have_stack(const std::string &kernel, bool is_complex) {
-  static const std::regex real("mx_(sin|cos|tan)\\("), both("mx_(sin|cos|tan|sinh|cosh|tanh|exp|exp2|expm1|power)\\(");
+  static const std::regex real("FN\\((sin|cos|tan)\\)"), both("FN\\((sin|cos|tan|sinh|cosh|tanh|exp|exp2|expm1|pow)\\)");
   return std::regex_search(kernel, is_complex ? both : real);
 }
 
