@@ -17,7 +17,8 @@
 #include <cusolverDn.h>
 #include <nvrtc.h>
 
-/* Their headers are not in every toolkit: declared as the libraries' ABI has them. */
+/* Their headers are not in every toolkit: declared as the libraries' ABI has them. NVML's results are enums, 0 is success; the driver's
+   version has at most 80 characters. */
 int cusparseGetProperty(libraryPropertyType type, int *value);
 int cufftGetVersion(int *version);
 int ncclGetVersion(int *version);

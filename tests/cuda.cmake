@@ -26,6 +26,18 @@ if(MARS_HAS_CUDA)
   target_link_libraries(cuda_device_test PRIVATE cuda_shim mars_core)
   mars_test(cuda_fault_test ${CMAKE_CURRENT_LIST_DIR}/cuda_fault_test.cc)
   target_link_libraries(cuda_fault_test PRIVATE cuda_shim api_support)
+  # What a device reaches, for tests/gpu/run_on_gpu.sh.
+  add_executable(gpu_measure ${CMAKE_CURRENT_LIST_DIR}/gpu/measure.c ${CMAKE_CURRENT_LIST_DIR}/gpu/cases.c)
+  target_include_directories(gpu_measure SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
+  target_link_libraries(gpu_measure PRIVATE cuda_shim mars_core OpenMP::OpenMP_C m)
+  add_dependencies(gpu_measure mars_ops_header)
+
+  if(TARGET mars_command AND TARGET mars-bench)
+    # the script for machines with GPUs, on the simulated platform: a proof of the script
+    add_test(NAME gpu_script_on_simgpu COMMAND ${CMAKE_CURRENT_LIST_DIR}/gpu/run_on_gpu.sh --simulator --quick --no-build --build ${CMAKE_BINARY_DIR})
+    set_tests_properties(gpu_script_on_simgpu PROPERTIES LABELS "release;gpu" TIMEOUT 600)
+  endif()
+
   # The kernels of a suite for every architecture. Of all suites: tests/gpu/compile_matrix.sh.
   mars_test(cuda_matrix_test ${CMAKE_CURRENT_LIST_DIR}/cuda_matrix_test.cc)
   target_link_libraries(cuda_matrix_test PRIVATE cuda_shim mars_core)

@@ -1,6 +1,8 @@
 /*
  * The stand-in of NVML: the functions that tell what a machine is made of. NVML's header is no part of the toolkit that the
- * simulator is compiled against, so what is needed of its ABI is declared here.
+ * simulator is compiled against, so what is needed of its ABI is declared here, as NVIDIA's published reference of it and the
+ * bindings made from its header have it: names with their versions, codes of nvmlReturn_t, members of nvmlPciInfo_t and
+ * nvmlMemory_t, P2P status, at most 18 links (fewer in older ones).
  *
  * Layer: tests/simgpu, libnvidia-ml.so.1. Threads: any.
  */
