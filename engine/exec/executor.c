@@ -102,7 +102,7 @@ static void flush(mx_exec *x, mx_lane *l) {
     mx_owner_launch(l->owner, b);
     return;
   }
-  b->status = l->dev->ops->launch_here(l->dev, b->calls, b->n, &b->error);
+  mx_batch_launch(l->dev, b, true);
   batch_ended(x, b);
 }
 

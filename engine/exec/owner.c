@@ -11,14 +11,14 @@ struct mx_owner {
 
 enum { LAUNCH = 0, STOP = 1 };
 
-static void launch(mx_owner *o, mx_batch *b) {
+void mx_batch_launch(mx_device *device, mx_batch *b, bool here) {
   if (*b->broken) {
     b->status = MARS_E_CANCELLED; /* nobody hears of it: the one that broke the lane is reported before */
     return;
   }
   if (b->ranges) b->ranges->push("compute", b->first_step);
-  const mx_device_ops *ops = o->device->ops;
-  b->status = (b->row ? ops->launch_rows : ops->launch)(o->device, b->calls, b->n, &b->error);
+  const mx_device_ops *ops = device->ops;
+  b->status = (here ? ops->launch_here : b->row ? ops->launch_rows : ops->launch)(device, b->calls, b->n, &b->error);
   if (b->ranges) b->ranges->pop();
   *b->broken = b->status != MARS_OK;
 }
@@ -31,7 +31,7 @@ static void *owner_main(void *arg) {
       mx_message *next = m->next;
       if (m->kind == STOP) return NULL;
       mx_batch *b = (mx_batch *)m;
-      launch(o, b);
+      mx_batch_launch(o->device, b, false);
       m->kind = o->report_kind;
       mx_mailbox_post(o->reports, m);
       m = next;

@@ -25,6 +25,8 @@ typedef struct mx_batch {
 
 typedef struct mx_owner mx_owner;
 mars_status mx_owner_create(mx_mem *mem, mx_device *device, mx_mailbox *reports, int report_kind, mx_owner **out, mars_error *err);
+/* What the owner does with it. here: by the device's launch_here, in the calling thread, while the owner rests. */
+void mx_batch_launch(mx_device *device, mx_batch *batch, bool here);
 void mx_owner_launch(mx_owner *owner, mx_batch *batch);
 void mx_owner_destroy(mx_owner *owner); /* after the last report; NULL is fine */
 
