@@ -75,20 +75,21 @@ static bool verify(const matmul_case *c) {
   return true;
 }
 
-static bool multiply(matmul_case *c, bench_sample *s) {
+/* at_once: in the thread that asks, as for one small product after another; it leaves no record of what was done. */
+static bool multiply(matmul_case *c, bool at_once, bench_sample *s) {
   const mars_dtype dt = c->f32 ? MARS_F32 : MARS_F64;
   bool ok;
 
   mars_scope_open(c->s);
   mars_tensor *a = mars_from_memory(c->s, dt, MARS_SHAPE(c->n, c->n), NULL, c->a, NULL, NULL);
   mars_tensor *b = mars_from_memory(c->s, dt, MARS_SHAPE(c->n, c->n), NULL, c->b, NULL, NULL);
-  ok = c->calls > 1 ? bench_fetch(mars_matmul(a, b), c->out, bytes_of(c), s)
-                    : bench_execute(c->s,
-                                    &(mars_output){.tensor = mars_matmul(a, b),
-                                                   .sink = MARS_SINK_MEMORY,
-                                                   .data = c->out,
-                                                   .bytes = bytes_of(c)},
-                                    1, s);
+  ok = at_once ? bench_fetch(mars_matmul(a, b), c->out, bytes_of(c), s)
+               : bench_execute(c->s,
+                               &(mars_output){.tensor = mars_matmul(a, b),
+                                              .sink = MARS_SINK_MEMORY,
+                                              .data = c->out,
+                                              .bytes = bytes_of(c)},
+                               1, s);
   mars_scope_close(c->s);
   return ok;
 }
@@ -99,9 +100,11 @@ static void run_ours(void *ctx, bool check, bench_sample *s) {
 
   if (check)
     memset(c->out, 0xff, bytes_of(c));
+  if (c->calls > 1 && !multiply(c, false, s))
+    return;
   start = bench_now();
   for (int i = 0; i < c->calls; i++)
-    if (!multiply(c, s))
+    if (!multiply(c, c->calls > 1, s))
       return;
   s->seconds = bench_now() - start;
   s->result = element(c, c->out, c->n * c->n - 1);

@@ -67,6 +67,8 @@ int mx_text_vec(const mx_program *prog, int widest);
 
 /* Name of the kernel in the texts: "mx_kernel". The whole text begins with mx_text_prelude's. */
 void mx_text_prelude(mx_text *t, bool complex_functions);
+/* Behind it where there are random numbers. */
+void mx_text_random(mx_text *t);
 bool mx_text_wants_complex(const mx_program *prog);
 void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *v);
 /* The same without the texts of cuda/device in front of it. */

@@ -188,17 +188,19 @@ static void write_scan(mx_text_frame *f) {
 
 /* ---- the whole ---- */
 
+void mx_text_random(mx_text *t) {
+  mx_text_append(t, "#define MX_BM MX_DEV\n#define mx_bm_bits64 bits_of\n#define mx_bm_of64 of_bits\n"
+                    "#define mx_bm_bits32 bits_of\n#define mx_bm_of32 of_bits\n");
+  mx_text_append(t, mx_device_box_muller);
+  mx_text_append(t, mx_device_random);
+}
+
 void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *v) {
   bool random = false;
 
   for (int i = 0; i < prog->n_instrs; i++) random |= prog->instrs[i].kind == MX_I_RANDOM;
   mx_text_prelude(t, mx_text_wants_complex(prog));
-  if (random) {
-    mx_text_append(t, "#define MX_BM MX_DEV\n#define mx_bm_bits64 bits_of\n#define mx_bm_of64 of_bits\n"
-                      "#define mx_bm_bits32 bits_of\n#define mx_bm_of32 of_bits\n");
-    mx_text_append(t, mx_device_box_muller);
-    mx_text_append(t, mx_device_random);
-  }
+  if (random) mx_text_random(t);
   if (v->kind == MX_TEXT_REDUCE) mx_text_append(t, mx_device_reduce);
   if (v->kind == MX_TEXT_LINES || v->kind == MX_TEXT_LINE) mx_text_append(t, mx_device_scan);
   mx_text_kernel(t, prog, v);

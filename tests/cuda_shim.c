@@ -23,7 +23,7 @@ cuda_source *cuda_source_new(bool with_complex) {
   mx_mem_init(&s->mem, NULL);
   s->text.mem = &s->mem;
   mx_text_prelude(&s->text, with_complex);
-  mx_text_append(&s->text, mx_device_random);
+  mx_text_random(&s->text);
   mx_text_append(&s->text, mx_device_reduce);
   mx_text_append(&s->text, mx_device_scan);
   return s;
@@ -67,12 +67,23 @@ static bool skip(const char **at, const char *text) {
   return there;
 }
 
+static bool skip_random(const char **at) {
+  mx_mem mem;
+  mx_text random = {.mem = &mem};
+
+  mx_mem_init(&mem, NULL);
+  mx_text_random(&random);
+  const bool there = !random.failed && skip(at, random.buf);
+  mx_text_reset(&random);
+  return there;
+}
+
 bool cuda_source_split(const char *text, const char **kernel, bool *is_complex) {
   const char *at = text;
 
   if (!skip(&at, mx_device_base) || !skip(&at, mx_device_int) || !skip(&at, mx_device_float) || !skip(&at, mx_device_cast)) return false;
-  *is_complex = skip(&at, mx_device_complex) && skip(&at, mx_device_complex_math);
-  (void)skip(&at, mx_device_random);
+  *is_complex = skip(&at, mx_device_complex) && skip(&at, mx_device_complex_math) && skip(&at, mx_device_complex_power);
+  (void)skip_random(&at);
   (void)skip(&at, mx_device_reduce);
   (void)skip(&at, mx_device_scan);
   *kernel = at;

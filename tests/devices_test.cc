@@ -445,7 +445,7 @@ TEST(Devices, BadConfigurations) {
     mars_session_destroy(s);
     return r;
   };
-  EXPECT_TRUE(refused("cuda:0", 0, MARS_E_ARG, {"\"cuda:0\"", "host, fake:0, fake:1"}));
+  EXPECT_TRUE(refused("gpu:0", 0, MARS_E_ARG, {"\"gpu:0\"", "host, fake:0, fake:1"}));
   EXPECT_TRUE(refused("fake:0,fake:2", 0, MARS_E_ARG, {"\"fake:2\"", "host, fake:0, fake:1"}));
   EXPECT_TRUE(refused("fake:0,,host", 0, MARS_E_ARG, {"no device \"\""}));
   EXPECT_TRUE(refused("host,fake:0,host", 0, MARS_E_ARG, {"host twice"}));
