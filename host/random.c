@@ -5,6 +5,7 @@
  * alone, and has the same bits for every instruction set.
  */
 #include "host/loops_impl.h"
+#include "host/scalar_half.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -28,16 +29,8 @@ ALWAYS f64 mx_bm_of64(u64 u) {
   memcpy(&x, &u, sizeof x);
   return x;
 }
-ALWAYS u32 mx_bm_bits32(f32 x) {
-  u32 u;
-  memcpy(&u, &x, sizeof u);
-  return u;
-}
-ALWAYS f32 mx_bm_of32(u32 u) {
-  f32 x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
+#define mx_bm_bits32 mx_bits_of_f32
+#define mx_bm_of32 mx_f32_of_bits
 #include "engine/box_muller.h"
 #undef f32
 #undef f64

@@ -16,18 +16,18 @@
 /* Kernels: one per accumulator, and the sums and products that skip NaN. */
 enum { MX_RED_NANSUM = MX_ACC_NANMOMENTS + 1, MX_RED_NANPROD, MX_RED_COUNT };
 
-enum { MX_LEAF_ROWS = 16 }; /* that a lane adds up in order before it joins a tree */
+enum { MX_LEAF_ROWS = 16 }; /* that a lane adds up in order before it joins a tree; of a strip: additions */
 
 typedef struct mx_reducer {
   /* Lane i takes src[i]. k: elements that each lane holds already; k = 0 sets it, whatever was there.
      index: what ARG kernels remember of this element. */
   void (*cols)(int64_t n, const void *src, char *const *part, int64_t k, int64_t index);
-  /* Four calls of cols in one, for the rows src[0] to src[3]; first: k is 0. NULL: there is none. */
+  /* cols for the rows src[0] to src[3], which are added in pairs first: one addition to the lane; first: k is 0. NULL: there is none. */
   void (*cols4)(int64_t n, const char *const *src, char *const *part, bool first);
   /* 1 to MX_LEAF_ROWS rows of `lanes` elements at once: lane i becomes src[i], src[lanes + i], ... in order, all parts
      filled. index: of the first row. */
   void (*leaf)(int64_t rows, int64_t lanes, const void *src, char *const *part, int64_t index);
-  /* The same as four leaves of MX_LEAF_ROWS rows of 64 lanes, merged in pairs; all parts filled. NULL: there is none. */
+  /* Four leaves of MX_LEAF_ROWS rows of 64 lanes as one state, as exact as if merged in pairs; all parts filled. NULL: there is none. */
   void (*leaf4)(const void *src, char *const *part, int64_t index);
   /* Lane q becomes the reduction of src[q*len, (q+1)*len); ARG indices count from 0 in every row. len > 0. */
   void (*rows)(int64_t rows, int64_t len, const void *src, char *const *part);

@@ -2,9 +2,9 @@
  * REDUCE and COMBINE. Contract: host/vm.h.
  *
  * A reduction is [ko][r][ki] points. Its `rows` of lanes = spread * ki (or of a strip of ki) are added lane by lane:
- * MX_LEAF_ROWS rows in order make a leaf, leaves join in a binary counter, splits in a balanced tree, and at the end
- * the `spread` copies of ki fold in halves. spread, leaves and splits depend on the tile's shape alone, and strips do
- * not change what a lane adds up: so neither threads nor the other reductions of a program change a bit.
+ * MX_LEAF_ROWS rows in order (of a strip also fours of rows, added in pairs before) make a leaf, leaves join in a binary
+ * counter, splits in a balanced tree, and at the end the `spread` copies of ki fold in halves. All of that depends on the
+ * tile's shape, where its operands stand and the program alone: threads do not change a bit.
  * Exact kernels over single rows (counts, positions) need no tree: they have one lane ("flat").
  */
 #include "host/vm_reduce.h"

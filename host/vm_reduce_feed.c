@@ -2,9 +2,6 @@
    host/vm_reduce.h. */
 #include "host/vm_reduce.h"
 
-/* Of a strip whose rows are only added: merging states as wide as rows costs memory its time. */
-enum { STRIP_LEAF_ROWS = 4 * MX_LEAF_ROWS };
-
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void feed_groups(mx_run *run, const mx_reducer *red, int i, int es, const char *src, int64_t n) {
@@ -131,8 +128,7 @@ static bool feed_rows4(mx_run *run, int64_t p, int64_t width) {
 
 void mx_reduce_feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, int64_t c0, int64_t width) {
   const mx_rshape *g = &run->prep->shape;
-  const int64_t leaf = run->kernel->rows4 ? STRIP_LEAF_ROWS : MX_LEAF_ROWS;
-  int64_t ki = g->ki;
+  int64_t ki = g->ki, added = 0; /* rows, or four of them at once, since the leaf began */
 
   for (run->row = row; run->row < end;) {
     int64_t p = base + run->row * ki + c0 + run->pos;
@@ -148,7 +144,8 @@ void mx_reduce_feed_strip(mx_run *run, int64_t base, int64_t row, int64_t end, i
     }
     run->row += rows;
     run->k += rows;
-    if (run->k == leaf) {
+    if (++added == MX_LEAF_ROWS) { /* seldom: merging states as wide as rows costs memory its time */
+      added = 0;
       mx_reduce_close_leaf(run);
       mx_reduce_push_leaves(run, 0);
     }

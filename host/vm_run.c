@@ -293,14 +293,11 @@ typedef struct launch {
   int64_t parts; /* of calls that are done part by part */
 } launch;
 
-static _Thread_local bool serial; /* this thread's BLAS is: a team of one is no parallel region to OpenBLAS */
-
 static void run_tile(mx_host *host, const mx_prep *prep, int64_t unit) {
   mars_error err = {0};
   mars_status st;
 
-  if (!serial) mx_blas_threads(1);
-  serial = true;
+  (void)mx_blas_alone(); /* a team of one is no parallel region to OpenBLAS */
   st = mx_tile_run(prep->call->tile, prep->call->scratch, unit, prep->units, &err);
 
   if (st == MARS_OK || atomic_exchange(&host->tile_failed, true)) return;
@@ -365,9 +362,7 @@ static void run_alone(launch *l, int64_t units, bool tiles) {
   const int before = tiles ? mx_blas_alone() : 0;
 
   run_range(l, 0, 0, units);
-  if (before == 0) return;
-  mx_blas_threads(before);
-  serial = false;
+  if (before > 0) mx_blas_threads(before);
 }
 
 mars_status mx_vm_reserve(mx_mem *mem, void **array, int64_t *cap, int64_t n, size_t bytes, mars_error *err) {

@@ -71,25 +71,4 @@ if(MARS_HAS_CUDA)
                        ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
 
   set_property(TEST cuda_matrix_test APPEND PROPERTY ENVIRONMENT MARS_KERNEL_SOURCES=${sources})
-
-  # Suites of the whole library, every session on simulated GPUs with a few MiB each for tensors; links: none where all copies between
-  # them are NCCL's.
-  function(mars_simgpu_suite name suite count links bytes filter)
-    set(devices cuda:0)
-    foreach(i RANGE 1 ${count})
-      if(i LESS count)
-        string(APPEND devices ",cuda:${i}")
-      endif()
-    endforeach()
-    add_test(NAME ${name} COMMAND ${suite} --gtest_filter=${filter})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "api;devices;release" ENVIRONMENT
-      "MARS_TEST_DEVICES=${devices};MARS_TEST_DEVICE_BYTES=${bytes};MARS_TEST_QUICK=1;MARS_SIMGPU_DEVICES=${count};MARS_SIMGPU_LINKS=${links};MARS_SIMGPU_BYTES=512M;MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
-  endfunction()
-  mars_simgpu_suite(linalg_solve_factors_on_simgpu linalg_solve_test 2 pcie 4194304
-    *Sizes.Lu/f64:*Sizes.SolveAndInverse/f64:*Sizes.Determinant/f64:*.EveryRoutine:*.RowOrderIsKeptBesideLu:LinalgDeterminants.*)
-  mars_simgpu_suite(linalg_errors_on_simgpu linalg_solve_errors_test 2 pcie 4194304 LinalgErrors.NumericOnesNameThePlace)
-  mars_simgpu_suite(linalg_dense_factors_on_simgpu linalg_dense_test 2 pcie 4194304 Dense/1.*:DenseEigh.*:DenseSvd.*:DenseOrder.*)
-  mars_simgpu_suite(linalg_tall_factors_on_simgpu linalg_tall_test 2 pcie 4194304
-    Tall.ConditionChoosesTheMethod:Tall.Batches:Tall.NotANumber:Tall.ExtremeScales:Tall.OneAfterAnother)
-  mars_simgpu_suite(linalg_on_unlinked_simgpu linalg_dense_test 4 none 4194304 Dense/1.QrOfShapes:DenseQr.*:Dense/1.EighFindsKnownSpectra)
 endif()

@@ -246,6 +246,42 @@ TEST(VmReduce, SumsStayNearTheTreeBound) {
   }
 }
 
+// What is subtracted from a lane's elements is taken from its first ones: that these differ from all others may cost no digits.
+TEST(VmReduce, MomentsOfLanesThatBeginDifferently) {
+  const int64_t n = 1 << 16;
+  for (int64_t period : {1024, 4096})
+    for (int64_t width : {64, 128, 256, 512, 768}) {
+      Program p({n}, 1);
+      Rng rng(59);
+      Array a = make_array(rng, MARS_F64, {n}, COMPACT);
+      for (int64_t i = 0; i < n; i++)
+        oracle::store(MARS_F64, number(MARS_F64, i % period < width ? 0.1 : 0), &a.mem[(size_t)i * 8]);
+      int x = p.load(a);
+      p.reduce("var", x);
+      p.reduce("std", x);
+      Options o;
+      o.finish = true;
+      p.check(o);
+      if (HasFatalFailure()) FAIL() << width << " of " << period;
+    }
+}
+
+// Equal numbers are rounded the same way again and again.
+TEST(VmReduce, SumsOfEqualRows) {
+  for (int64_t rows : {19, 64, 150, 257}) {
+    Program p({rows, 2500}, 1);
+    Rng rng(61);
+    Array a = make_array(rng, MARS_F64, {rows, 2500}, COMPACT);
+    for (int64_t i = 0; i < rows * 2500; i++)
+      oracle::store(MARS_F64, number(MARS_F64, 0.1 * (double)(1 + i % 7)), &a.mem[(size_t)i * 8]);
+    p.reduce("sum", p.load(a));
+    Options o;
+    o.finish = true;
+    p.check(o);
+    if (HasFatalFailure()) FAIL() << rows;
+  }
+}
+
 TEST(VmReduce, CombineTreesOfManyPartials) {
   for (const Job &job : {Job{{1000}, 1}, Job{{300, 700}, 1}}) {
     Rng rng(53);

@@ -1,32 +1,29 @@
 /* GEMM, SYRK, TRSM by cuBLAS, whose matrices are column-major. Contract: cuda/routines/routines.h. */
 #include "cuda/routines/routines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- handles ---- */
 
-mars_status mx_cuda_blas_check(mx_cuda *dev, int status, const char *what, mars_error *err) {
-  mars_status st = status == (int)CUBLAS_STATUS_ALLOC_FAILED ? MARS_E_MEMORY : MARS_E_DEVICE;
+static mars_status check(mx_cuda *dev, int status, int no_memory, const char *domain, const char *what, mars_error *err) {
+  mars_status st = status == no_memory ? MARS_E_MEMORY : MARS_E_DEVICE;
 
   if (status == 0) return MARS_OK;
   mx_fail(err, st, "mars_run: %s: %s: status %d", dev->name, what, status);
   if (err != NULL) {
     err->code = status;
-    memcpy(err->domain, "cublasStatus_t", sizeof "cublasStatus_t");
+    snprintf(err->domain, sizeof err->domain, "%s", domain);
   }
   return st;
 }
 
-mars_status mx_cuda_solver_check(mx_cuda *dev, int status, const char *what, mars_error *err) {
-  mars_status st = status == (int)CUSOLVER_STATUS_ALLOC_FAILED ? MARS_E_MEMORY : MARS_E_DEVICE;
+mars_status mx_cuda_blas_check(mx_cuda *dev, int status, const char *what, mars_error *err) {
+  return check(dev, status, (int)CUBLAS_STATUS_ALLOC_FAILED, "cublasStatus_t", what, err);
+}
 
-  if (status == 0) return MARS_OK;
-  mx_fail(err, st, "mars_run: %s: %s: status %d", dev->name, what, status);
-  if (err != NULL) {
-    err->code = status;
-    memcpy(err->domain, "cusolverStatus", sizeof "cusolverStatus");
-  }
-  return st;
+mars_status mx_cuda_solver_check(mx_cuda *dev, int status, const char *what, mars_error *err) {
+  return check(dev, status, (int)CUSOLVER_STATUS_ALLOC_FAILED, "cusolverStatus", what, err);
 }
 
 mars_status mx_cuda_tiles_open(mx_cuda *dev, mars_error *err) {

@@ -357,7 +357,6 @@ mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
   mx_plan *plan = NULL;
   mars_error bad = {0};
   job->started_ns = mx_now_ns();
-  job->small = mx_job_is_small(job);
   become_busy(a);
   if (atomic_load(&job->cancel)) MX_TRY(mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", job->fn));
   MX_TRY(hold_kept(&r, err));
@@ -402,6 +401,7 @@ static void *actor_main(void *arg) {
       mars_error err = {0};
       if (atomic_load(&a->stopping)) atomic_store(&job->cancel, true);
       mx_turn_wait(a);
+      job->small = mx_job_is_small(job);
       mars_status st = mx_actor_run(a, job, &err);
       mx_turn_ended(a); /* before the news: who hears it finds the turn free */
       mx_job_end(job, st, &err);

@@ -77,7 +77,8 @@ static void give_back(mx_actor *a) {
 bool mx_actor_run_here(mx_actor *a, mars_job *job) {
   mars_error err = {0};
   if (!borrow(a)) return false;
-  if (!mx_job_is_small(job)) {
+  job->small = mx_job_is_small(job);
+  if (!job->small) {
     give_back(a);
     return false;
   }

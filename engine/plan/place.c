@@ -115,7 +115,7 @@ static bool ask_scratch(placer *z, int d, const mx_ptask *t) {
     const mx_rarg *a = &p->rargs.at[r->first_arg + (int32_t)i];
     z->mat[i] = (mx_mat){NULL, a->rows, a->cols, a->rs, a->cs};
   }
-  mx_tile_call call = {.op = (mx_tile_op)r->op, .flags = r->flags, .dtype = p->kernels.at[t->kernel].dtype, .n = (int)n, .mat = z->mat};
+  mx_tile_call call = {.op = (mx_tile_op)r->op, .flags = r->flags, .dtype = (mars_dtype)r->dtype, .n = (int)n, .mat = z->mat};
   memcpy(call.p, r->p, sizeof call.p);
   if (!dev->ops->tile_scratch(dev, &call, &bytes)) return false;
   r->own_scratch = (int64_t)((bytes + 63) & ~(size_t)63);

@@ -124,13 +124,15 @@ const char *mx_host_blas(void) {
 }
 
 int mx_blas_alone(void) {
-  const int n = BL(openblas_get_parallel)() == 2 ? omp_get_max_threads() : 0;
+  int n;
 
+  if (BL(openblas_get_parallel)() != 2) {
+    BL(openblas_set_num_threads)(1);
+    return 0;
+  }
+  n = omp_get_max_threads();
   if (n > 1) omp_set_num_threads(1);
   return n > 1 ? n : 0;
 }
 
-void mx_blas_threads(int n) {
-  if (BL(openblas_get_parallel)() == 2) omp_set_num_threads(n);
-  else BL(openblas_set_num_threads)(n);
-}
+void mx_blas_threads(int n) { omp_set_num_threads(n); }

@@ -30,10 +30,9 @@ extern mx_blas_table mx_blas;
 
 /* Opens both libraries at the first call; later calls return the same. `what` (may be NULL) tells what was found. */
 mars_status mx_blas_open(const char **what, mars_error *err);
-/* BLAS threads of the calling thread from now on. OpenBLAS with OpenMP keeps a number for each thread; other builds have one for the
-   process. Whoever runs tile operations sets 1. */
-void mx_blas_threads(int n);
-/* One for the calling thread, if it has more: returns how many it had, to be set again by mx_blas_threads; else 0. */
+/* OpenBLAS with OpenMP keeps a number of threads for each thread, other builds one for the process. One from now on; returns how many
+   the calling thread had, to be set again by mx_blas_threads, or 0: as it was. Whoever runs tile operations asks before each. */
 int mx_blas_alone(void);
+void mx_blas_threads(int n);
 
 #endif

@@ -76,13 +76,20 @@ run() {
 
 # The device's own suites, against the oracle and the host device.
 program_filter='*' device_filter='*' suite_filter='*'
-suites="api_ops api_types api_views api_graph api_random api_reduce api_outofcore api_async linalg_product linalg_solve linalg_dense linalg_tall"
+suites="api_ops api_types api_views api_graph api_random api_reduce api_outofcore api_async api_faults"
+suites="$suites linalg_product linalg_symmetric linalg_einsum linalg_parts linalg_dense linalg_norms linalg_solve linalg_tall"
+benches="pi axpb stream reduce matmul"
 if [ -n "$simulator" ]; then
   program_filter='VmScan*:*Traffic.AChain*' device_filter='CudaDevice.*-*EveryCall*' # these suites run there anyway
+  benches="pi axpb reduce" # bench_devices_test has the others
   suites=api_graph suite_filter='Creation.*:Graphs.Scan*:Graphs.Constant*'
 fi
 run "programs and rows on $first" "$bin/cuda_vm_test" --gtest_filter="$program_filter"
 run "transfers, tile operations, errors" "$bin/cuda_device_test" --gtest_filter="$device_filter"
+if [ -z "$simulator" ]; then
+  run "factorisations" "$bin/cuda_factor_test"
+  [ "$first" = "$all" ] || run "copies by NCCL" "$bin/cuda_clique_test"
+fi
 [ ! -x "$bin/nvtx_test" ] || run "ranges for profilers" "$bin/nvtx_test" --gtest_filter='Ranges.*'
 # The suites of the whole library, every session on the devices, with 1 MiB each so that chunks come and go.
 for suite in $suites; do
@@ -94,7 +101,7 @@ done
 if [ -x "$bin/mars-bench" ]; then
   size=
   [ -z "$simulator" ] || size="--size 20000 --repeat 1"
-  for suite in pi axpb reduce; do
+  for suite in $benches; do
     # shellcheck disable=SC2086 # lists of words
     run "bench $suite on $first" "$bin/mars-bench" run "$suite" --devices "$first" --spill "$temp" ${quick:+--quick} $size
     grep -v '^==' "$temp/log"

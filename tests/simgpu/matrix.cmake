@@ -13,6 +13,13 @@ set(gpu_count_two 2)
 set(gpu_count_four 4)
 set(gpu_count_mixed 2)
 
+# gpu_test(name program list BYTES LABELS VARIABLES..): one entry of CTest
+function(gpu_test name program list bytes labels)
+  add_test(NAME ${name} COMMAND ${program})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 1800 LABELS "${labels}" ENVIRONMENT
+    "${gpu_env};MARS_TEST_DEVICES=${gpu_${list}};MARS_SIMGPU_DEVICES=${gpu_count_${list}};MARS_TEST_DEVICE_BYTES=${bytes};${ARGN}")
+endfunction()
+
 # gpu_suite(suite BYTES n STRIDE n PICK n SHARDS n LISTS one two ..): STRIDE, PICK and LISTS of the regular run
 function(gpu_suite suite)
   cmake_parse_arguments(g "" "BYTES;STRIDE;PICK;SHARDS" "LISTS" ${ARGN})
@@ -35,9 +42,7 @@ function(gpu_suite suite)
       if(MARS_GPU_MATRIX)
         string(APPEND name _${shard})
       endif()
-      add_test(NAME ${name} COMMAND ${suite}_test)
-      set_tests_properties(${name} PROPERTIES TIMEOUT 1800 LABELS "${labels}" ENVIRONMENT
-        "${gpu_env};MARS_TEST_DEVICES=${gpu_${list}};MARS_SIMGPU_DEVICES=${gpu_count_${list}};MARS_TEST_DEVICE_BYTES=${g_BYTES};MARS_TEST_QUICK=${quick};GTEST_TOTAL_SHARDS=${g_SHARDS};GTEST_SHARD_INDEX=${shard}")
+      gpu_test(${name} ${suite}_test ${list} ${g_BYTES} "${labels}" MARS_TEST_QUICK=${quick} GTEST_TOTAL_SHARDS=${g_SHARDS} GTEST_SHARD_INDEX=${shard})
       # the lists' kernels are the same: one after another, so that each is compiled once
       if(before)
         set_tests_properties(${name} PROPERTIES DEPENDS "${before}")
@@ -66,6 +71,18 @@ if(TARGET simgpu_cuda AND MARS_HAS_CUDA)
   gpu_suite(linalg_norms BYTES 1048576 STRIDE 7 PICK 3 SHARDS 1 LISTS four)
   gpu_suite(linalg_solve BYTES 1048576 STRIDE 5 PICK 0 SHARDS 1 LISTS two mixed)
   gpu_suite(linalg_tall BYTES 1048576 STRIDE 5 PICK 0 SHARDS 1 LISTS four mixed)
+
+  # Every factorisation and its errors, which a part of the suites may miss; and all copies between devices by NCCL.
+  function(gpu_cases name program list links cases)
+    gpu_test(${name} ${program} ${list} 4194304 "api;devices;release" MARS_TEST_QUICK=1 MARS_SIMGPU_LINKS=${links} GTEST_FILTER=${cases})
+  endfunction()
+  gpu_cases(linalg_solve_factors_on_gpu_two linalg_solve_test two pcie
+    *Sizes.Lu/f64:*Sizes.SolveAndInverse/f64:*Sizes.Determinant/f64:*.EveryRoutine:*.RowOrderIsKeptBesideLu:LinalgDeterminants.*)
+  gpu_cases(linalg_errors_on_gpu_two linalg_solve_errors_test two pcie LinalgErrors.NumericOnesNameThePlace)
+  gpu_cases(linalg_dense_factors_on_gpu_two linalg_dense_test two pcie Dense/1.*:DenseEigh.*:DenseSvd.*:DenseOrder.*)
+  gpu_cases(linalg_tall_factors_on_gpu_two linalg_tall_test two pcie
+    Tall.ConditionChoosesTheMethod:Tall.Batches:Tall.NotANumber:Tall.ExtremeScales:Tall.OneAfterAnother)
+  gpu_cases(linalg_on_unlinked_gpu_four linalg_dense_test four none Dense/1.QrOfShapes:DenseQr.*:Dense/1.EighFindsKnownSpectra)
 
   if(TARGET mars-bench)
     add_executable(bench_devices_test ${CMAKE_CURRENT_SOURCE_DIR}/bench_devices_test.cc)
