@@ -245,7 +245,7 @@ CUresult CUDAAPI cuCtxGetApiVersion(CUcontext ctx, unsigned int *version) {
 }
 
 CUresult CUDAAPI cuCtxSynchronize(void) {
-  return call("cuCtxSynchronize", on_ctx, [&](CUcontext ctx, Lock &lock) {
+  return call("cuCtxSynchronize", on_wait, [&](CUcontext ctx, Lock &lock) {
     context_wait(ctx, lock);
     return ctx->error;
   });

@@ -128,7 +128,7 @@ struct Gate {
   bool sticky; /* fails where the current context has failed */
   Kind kind;
 };
-constexpr Gate on_nothing{false, false, Kind::plain}, on_ctx{true, true, Kind::plain}, on_alloc{true, true, Kind::alloc},
+constexpr Gate on_nothing{false, false, Kind::plain}, on_ctx{true, true, Kind::plain}, on_wait{true, false, Kind::plain}, on_alloc{true, true, Kind::alloc},
     on_copy{true, true, Kind::copy}, on_launch{true, true, Kind::launch}, on_release{true, true, Kind::release},
     on_nothing_release{false, false, Kind::release};
 

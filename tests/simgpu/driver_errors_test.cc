@@ -1,9 +1,12 @@
 /* The stand-in driver when things go wrong: errors that stick, lost devices, the fault plan, leaks. */
 #include "driver_test_util.h"
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using Errors = Simulated;
@@ -194,6 +197,31 @@ TEST_F(Errors, LostDevice) {
   OK(CU(cuCtxSetCurrent)(ctx[0]));
   OK(CU(cuMemsetD8)(q, 1, 16));
   OK(CU(cuMemFree)(q));
+}
+
+/* Who waits for a stream of a lost device goes on when nothing of it runs any more, not at once. */
+TEST_F(Errors, WhatRunsOnALostDeviceEndsFirst) {
+  struct Shared {
+    std::atomic<bool> begun{false}, ended{false};
+  } shared;
+  CUstream other;
+  CUdeviceptr p;
+  OK(CU(cuCtxSetCurrent)(ctx[1]));
+  OK(CU(cuStreamCreate)(&other, CU_STREAM_NON_BLOCKING));
+  OK(CU(cuMemAlloc)(&p, 16));
+  ASSERT_EQ(SIM(sg_sim_configure)("fault=lose:1:0"), 0);
+  auto slow = [](void *user) {
+    auto *at = static_cast<Shared *>(user);
+    at->begun = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    at->ended = true;
+  };
+  OK(CU(cuLaunchHostFunc)(stream[1], slow, &shared));
+  while (!shared.begun) std::this_thread::yield();
+  OK(CU(cuMemsetD8Async)(p, 1, 16, other));
+  while (CU(cuStreamQuery)(other) == CUDA_ERROR_NOT_READY) std::this_thread::yield();
+  EXPECT_EQ(CU(cuStreamSynchronize)(stream[1]), CUDA_ERROR_ECC_UNCORRECTABLE);
+  EXPECT_TRUE(shared.ended);
 }
 
 /* Every driver call of a small job fails once: it ends with an error or its result, and gives everything back. */

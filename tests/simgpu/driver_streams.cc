@@ -158,7 +158,13 @@ CUresult CUDAAPI cuStreamDestroy(CUstream handle) {
 }
 
 CUresult CUDAAPI cuStreamSynchronize(CUstream handle) {
-  return on_stream("cuStreamSynchronize", handle, [&](CUstream s, Lock &lock) { return stream_wait(s, lock); });
+  /* In a context that has failed, too: what runs there has ended when the call returns, and the rest never begins. */
+  return call("cuStreamSynchronize", on_wait, [&](CUcontext ctx, Lock &lock) {
+    CUstream s = nullptr;
+    CUresult r = stream_resolve(ctx, handle, &s);
+    if (r == CUDA_SUCCESS) r = stream_wait(s, lock);
+    return r == CUDA_SUCCESS && state().contexts.count(ctx) != 0 ? ctx->error : r;
+  });
 }
 
 CUresult CUDAAPI cuStreamQuery(CUstream handle) {
