@@ -6,6 +6,7 @@
 enum {
   ACC_BYTES = 256 << 10,  /* a worker's accumulators and tree, unless the lanes of one row need more */
   STATE_BYTES = 16 << 10, /* accumulators that each row reads and writes: half of L1 */
+  STATE_BYTES_4 = 64 << 10, /* that every fourth row does: in L2, for the sake of rows that are read at length */
   MAX_SPLITS = 256,
   ENOUGH_UNITS = 64
 };
@@ -45,7 +46,7 @@ static void choose_splits(mx_rshape *g) {
 
   if (par < ENOUGH_UNITS) {
     splits = min64(MAX_SPLITS / par, g->r * g->ki / MX_UNIT_POINTS);
-    if (g->spread == 1) splits = min64(splits, g->r / (4 * MX_LEAF_ROWS));
+    if (g->spread == 1) splits = min64(splits, g->r / (8 * MX_LEAF_ROWS));
   }
   splits = max64(splits, 1);
   g->split_rows = splits > 1 ? round_up(div_up(g->rows, splits), MX_LEAF_ROWS) : g->rows;
@@ -60,7 +61,7 @@ static void choose_lanes(const mx_kernel *k, mx_rshape *g) {
     g->strips = 1;
     return;
   }
-  most = min64(ACC_BYTES / (mx_reduce_levels(g->split_rows) + 1), STATE_BYTES) / k->lane_bytes;
+  most = min64(ACC_BYTES / (mx_reduce_levels(g->split_rows) + 1), k->rows4 ? STATE_BYTES_4 : STATE_BYTES) / k->lane_bytes;
   most = max64(most, MX_LANES_MAX);
   g->strips = div_up(g->ki, most);
   g->lanes = min64(round_up(div_up(g->ki, g->strips), 64), g->ki);

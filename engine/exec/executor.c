@@ -15,7 +15,7 @@
 enum {
   BATCH_CALLS = 256,
   BATCH_POINTS = 1 << 22,      /* elements: a batch of more would keep finished loads waiting */
-  BATCH_POINTS_ALONE = 1 << 24, /* of a plan without transfers: more would keep a cancelled job running */
+  BATCH_POINTS_ALONE = 1 << 26, /* of a plan without transfers, times half of the instructions: more would keep a cancelled job running */
   BATCHES_IN_FLIGHT = 3,
   ROW_CALLS = 16,              /* that depend on one another, in a batch */
   FEW_TASKS = 8,               /* of a small job: more are for all threads */
@@ -156,7 +156,8 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
   b->last_step = number;
   b->calls[b->n++] = call;
   b->tasks++;
-  l->batch_points += call_points(call);
+  const mx_pkernel *k = &p->kernels.at[t->kernel];
+  l->batch_points += call_points(call) * (x->most_points == BATCH_POINTS_ALONE && !k->routine ? (k->prog.n_instrs + 1) / 2 : 1);
   for (int32_t i = t->first_out; i < t[1].first_out; i++) l->made[p->outs.at[i]] = number;
   return true;
 }
