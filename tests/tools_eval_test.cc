@@ -148,7 +148,7 @@ TEST(ToolsEval, Creation) {
   ExpectError("array(['a'])", 6, "made of numbers");
   ExpectError("zeros(1.5)", 6, "shape must be an integer");
   ExpectError("zeros((2, 'a'))", 6, "shape must be made of integers");
-  ExpectError("zeros(2, dtype='float65')", 9, "no dtype 'float65'");
+  ExpectError("zeros(2, dtype='float65')", 9, "no dtype 'float65'; there are bool, int8");
   ExpectError("zeros()", 0, "missing argument shape; it is zeros(shape, dtype=float64)");
   ExpectError("zeros(1, 2, 3)", 12, "too many arguments");
   ExpectError("zeros(1, shape=2)", 9, "given twice");

@@ -281,8 +281,12 @@ bool mt_arg_dtype(mt_call *c, int i, mars_dtype fallback, mars_dtype *out) {
   }
   if (c->v[i].kind != MT_STRING) return mt_arg_fail(c, i, "a dtype, e.g. float32");
   *out = mars_dtype_from_name(c->v[i].text);
-  return *out != MARS_DTYPE_AUTO ||
-         mt_eval_fail(c->ev, c->at[i], "%s(): there is no dtype '%.60s'", c->name, c->v[i].text);
+  if (*out != MARS_DTYPE_AUTO) return true;
+  char names[160] = "";
+  for (int dt = 0; dt < MARS_DTYPE_COUNT; dt++) {
+    strcat(strcat(names, dt == 0 ? "" : ", "), mars_dtype_name((mars_dtype)dt));
+  }
+  return mt_eval_fail(c->ev, c->at[i], "%s(): there is no dtype '%.60s'; there are %s", c->name, c->v[i].text, names);
 }
 
 bool mt_arg_shape(mt_call *c, int i, mars_shape *out) {
