@@ -117,6 +117,36 @@ TEST_P(CudaOps, MatchTheOracle) {
 }
 INSTANTIATE_TEST_SUITE_P(Cuda, CudaOps, ::testing::ValuesIn(dtypes()), [](const auto &i) { return std::string(mars_dtype_name(i.param)); });
 
+// The sign of a NaN, which signbit and copysign look at, goes through both casts of a half.
+TEST(CudaOpsOfHalves, CastsKeepTheSignsOfNaN) {
+  if (device() == nullptr) GTEST_SKIP() << "no CUDA device";
+  for (mars_dtype dt : {MARS_F16, MARS_BF16}) {
+    const uint16_t inf = dt == MARS_F16 ? 0x7c00 : 0x7f80;
+    std::vector<uint16_t> nan;
+    for (uint32_t u = inf + 1; u < 0x8000; u += 3) nan.push_back((uint16_t)u), nan.push_back((uint16_t)(u | 0x8000));
+    Bytes in(nan.size() * 2);
+    std::memcpy(in.data(), nan.data(), in.size());
+    const int64_t n = (int64_t)nan.size(), space = 1 << 20;
+    vm_prog *signs = vm_prog_new(1, &space, 0), *there_and_back = vm_prog_new(1, &space, 0);
+    vm_store(signs, vm_op_as(signs, "signbit", MARS_F32, vm_cast(signs, vm_load(signs, dt), MARS_F32), -1, -1));
+    // an operation in between, else no cast is left: one on bits, as arithmetic may give NaN any sign
+    const int wide = vm_cast(there_and_back, vm_load(there_and_back, dt), MARS_F32);
+    vm_store(there_and_back, vm_cast(there_and_back, vm_op_as(there_and_back, "copysign", MARS_F32, wide, wide, -1), dt));
+    Bytes is_negative = run(signs, n, {&in}, {dt}, MARS_BOOL), same = run(there_and_back, n, {&in}, {dt}, dt);
+    for (int64_t i = 0, shown = 0; i < n && shown < 3; i++) {
+      const bool want = nan[(size_t)i] >> 15;
+      uint16_t back;
+      std::memcpy(&back, &same[(size_t)i * 2], 2);
+      if ((is_negative[(size_t)i] != 0) == want && (back >> 15 != 0) == want && (back & 0x7fff) > inf) continue;
+      shown++;
+      ADD_FAILURE() << mars_dtype_name(dt) << " of bits " << nan[(size_t)i] << ": signbit " << (int)is_negative[(size_t)i]
+                    << ", there and back it has bits " << back;
+    }
+    vm_prog_free(signs);
+    vm_prog_free(there_and_back);
+  }
+}
+
 // Generators against the host's, to the bit.
 void generate(const char *name, const loops_random &r, int64_t index, int64_t step) {
   const int64_t space = 1 << 20, n = 600;

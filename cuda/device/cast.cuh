@@ -1,11 +1,15 @@
-/* Casts between all dtypes and rounding to halves: host/loops_cast.c and host/scalar_half.h. */
+/* Casts between all dtypes and rounding to halves: host/loops_cast.c and host/scalar_half.h. Conversions may give every NaN the same
+   bits: its sign, which signbit and copysign look at, is set again. Other values have it already. */
 MX_DEV f32 mx_wide(f16 h) {
   f32 r;
   asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(h.b));
-  return r;
+  return of_bits(bits_of(r) | (u32)(h.b & 0x8000) << 16);
 }
 MX_DEV f32 mx_wide(bf16 h) { return of_bits((u32)h.b << 16); }
-MX_DEV void mx_half(f32 x, f16 &h) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.b) : "f"(x)); }
+MX_DEV void mx_half(f32 x, f16 &h) {
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.b) : "f"(x));
+  h.b |= (u16)(bits_of(x) >> 16 & 0x8000);
+}
 MX_DEV void mx_half(f32 x, bf16 &h) {
   u32 u = bits_of(x), r = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   h.b = (u16)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 0x40u : r);
