@@ -23,8 +23,13 @@ typedef struct mx_compiled {
   bool cached; /* it came from the disk */
 } mx_compiled;
 
-/* machine: machine code of sm_<arch> instead of PTX. On failure err->message ends with the compiler's first complaint. */
-mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, int arch, bool machine, mx_compiled *out,
+enum {
+  MX_COMPILE_MACHINE = 1, /* machine code of sm_<arch> instead of PTX */
+  MX_COMPILE_FOREIGN = 2, /* a text that is not ours: it may use whatever NVRTC offers */
+};
+
+/* On failure err->message ends with the compiler's first complaint. */
+mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, int arch, unsigned flags, mx_compiled *out,
                        mars_error *err);
 
 #endif

@@ -104,8 +104,8 @@ mars_status mx_cuda_make_room(mx_cuda *dev, mx_room_for what, mars_error *err);
 void mx_cuda_tell_holders(mx_cuda *dev, mars_error *err);
 
 /* ---- module.c ---- */
-/* The function of a text, which is compiled and loaded if it has not been. */
-mars_status mx_cuda_function(mx_cuda *dev, const char *source, const char *name, CUfunction *out, mars_error *err);
+/* The function of a text, which is compiled (flags: mx_compile's) and loaded if it has not been. */
+mars_status mx_cuda_function(mx_cuda *dev, const char *source, unsigned flags, const char *name, CUfunction *out, mars_error *err);
 void mx_cuda_unload(mx_cuda *dev);
 
 /* ---- geometry.c ---- */

@@ -98,7 +98,7 @@ void mx_cuda_kernel_destroy(mx_kernel *k) {
 
 static mars_status build(mx_cuda *dev, mx_text *t, CUfunction *out, mars_error *err) {
   mars_status st = t->failed ? mx_fail(err, MARS_E_MEMORY, "mars_run: %s: no memory for a kernel's text", dev->name)
-                             : mx_cuda_function(dev, t->buf, "mx_kernel", out, err);
+                             : mx_cuda_function(dev, t->buf, 0, "mx_kernel", out, err);
 
   mx_text_reset(t);
   return st;

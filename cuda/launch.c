@@ -76,7 +76,7 @@ static mars_status copy_fn(mx_cuda *dev, const copy *c, CUfunction *fn, mars_err
   snprintf(name, sizeof name, "mx_copy_%d", c->es);
   mx_text_copy(&text, c->nd);
   st = text.failed ? mx_fail(err, MARS_E_MEMORY, "mars_run: %s: no memory for a kernel's text", dev->name)
-                   : mx_cuda_function(dev, text.buf, name, fn, err);
+                   : mx_cuda_function(dev, text.buf, 0, name, fn, err);
   mx_text_reset(&text);
   return st;
 }

@@ -13,13 +13,13 @@ struct mx_module {
   CUmodule module;
 };
 
-static mars_status load(mx_cuda *dev, const char *source, CUmodule *out, mars_error *err) {
+static mars_status load(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, mars_error *err) {
   const mx_cuda_api *cu = dev->cu;
   char log[400] = "", what[480];
   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
   mx_compiled code;
-  mars_status st = mx_compile(cu, dev->mem, source, dev->arch, false, &code, err);
+  mars_status st = mx_compile(cu, dev->mem, source, dev->arch, flags, &code, err);
   CUresult r;
 
   if (st != MARS_OK) return st;
@@ -31,7 +31,7 @@ static mars_status load(mx_cuda *dev, const char *source, CUmodule *out, mars_er
   mx_free(dev->mem, code.code);
   if (st != MARS_OK) return st;
   if (r == CUDA_ERROR_UNSUPPORTED_PTX_VERSION) { /* the driver is older than NVRTC: machine code needs no assembler of its own */
-    st = mx_compile(cu, dev->mem, source, dev->arch, true, &code, err);
+    st = mx_compile(cu, dev->mem, source, dev->arch, flags | MX_COMPILE_MACHINE, &code, err);
     if (st != MARS_OK) return st;
     r = cu->cuModuleLoadDataEx(out, code.code, 0, NULL, NULL);
     mx_free(dev->mem, code.code);
@@ -42,7 +42,7 @@ static mars_status load(mx_cuda *dev, const char *source, CUmodule *out, mars_er
   return st;
 }
 
-static mars_status find(mx_cuda *dev, const char *source, CUmodule *out, mars_error *err) {
+static mars_status find(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, mars_error *err) {
   XXH128_hash_t key = XXH3_128bits(source, strlen(source));
   mars_status st;
 
@@ -59,18 +59,18 @@ static mars_status find(mx_cuda *dev, const char *source, CUmodule *out, mars_er
     dev->modules = p;
     dev->cap_modules = cap;
   }
-  st = load(dev, source, out, err);
+  st = load(dev, source, flags, out, err);
   if (st != MARS_OK) return st;
   dev->modules[dev->n_modules++] = (mx_module){key, *out};
   return MARS_OK;
 }
 
-mars_status mx_cuda_function(mx_cuda *dev, const char *source, const char *name, CUfunction *out, mars_error *err) {
+mars_status mx_cuda_function(mx_cuda *dev, const char *source, unsigned flags, const char *name, CUfunction *out, mars_error *err) {
   CUmodule module = NULL;
   mars_status st;
 
   pthread_mutex_lock(&dev->lock);
-  st = find(dev, source, &module, err);
+  st = find(dev, source, flags, &module, err);
   pthread_mutex_unlock(&dev->lock);
   if (st != MARS_OK) return st;
   return mx_cuda_check(dev, dev->cu->cuModuleGetFunction(out, module, name), "looking up a kernel", err);

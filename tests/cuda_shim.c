@@ -147,7 +147,7 @@ char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_erro
   char *out = NULL;
 
   mx_mem_init(&mem, NULL);
-  if (mx_compile(cu, &mem, text, mx_compile_arch(cu, capability), false, &c, err) == MARS_OK) {
+  if (mx_compile(cu, &mem, text, mx_compile_arch(cu, capability), 0, &c, err) == MARS_OK) {
     out = strdup(c.code);
     *cached = c.cached;
     mx_free(&mem, c.code);

@@ -19,7 +19,7 @@ mars_status mx_cuda_tile_fn(mx_cuda *dev, const char *of, const char *name, CUfu
   mx_text_append(&text, mx_device_base);
   mx_text_append(&text, of);
   st = text.failed ? mx_fail(err, MARS_E_MEMORY, "mars_run: %s: no memory for a kernel's text", dev->name)
-                   : mx_cuda_function(dev, text.buf, name, fn, err);
+                   : mx_cuda_function(dev, text.buf, 0, name, fn, err);
   mx_text_reset(&text);
   return st;
 }

@@ -1,4 +1,5 @@
 /* USER: a kernel of the user's own, compiled from its text. */
+#include "cuda/compile.h"
 #include "cuda/routines/routines.h"
 #include "engine/user.h"
 
@@ -18,7 +19,7 @@ static mars_status function_of(mx_cuda *dev, const mx_user_kernel *u, CUfunction
   if (text == NULL) return mx_fail(err, MARS_E_MEMORY, "mars_kernel_apply: no memory for the text of kernel '%.60s'", name);
   memcpy(text, PRELUDE, n);
   memcpy(text + n, u->source, m + 1);
-  st = mx_cuda_function(dev, text, u->entry, fn, &bad);
+  st = mx_cuda_function(dev, text, MX_COMPILE_FOREIGN, u->entry, fn, &bad);
   mx_free(dev->mem, text);
   if (st == MARS_OK) return st;
   if (strcmp(bad.domain, "nvrtcResult") == 0) {
