@@ -85,6 +85,8 @@ void fill(Warp &w, int which, uint32_t value) {
    registers would cost more than the kernel. */
 struct Spare {
   std::vector<std::vector<Block64>> registers;
+  std::vector<std::vector<Block64>> specials; // of the warps 0, 1, .. of a block of this shape:
+  unsigned block[3] = {0, 0, 0};
   std::unique_ptr<SharedShadow> shadow;
 };
 thread_local Spare spare;
@@ -101,6 +103,10 @@ std::vector<Block64> take_registers(size_t blocks) {
 }
 
 void give_back(Cta &cta) {
+  spare.specials.clear();
+  for (Warp &w : cta.warps)
+    spare.specials.push_back(std::move(w.specials));
+  std::copy_n(cta.launch->grid->block, 3, spare.block);
   for (size_t i = cta.warps.size(); i-- > 0;) {
     spare.registers.push_back(std::move(cta.warps[i].buffers[0]));
     if (spare.registers.size() == 32) break; // a block has no more warps
@@ -108,17 +114,15 @@ void give_back(Cta &cta) {
   if (cta.shadow) spare.shadow = std::move(cta.shadow);
 }
 
-/* What is the same for every block. */
-void init_warp(Warp &w, Cta &cta, int index) {
-  Launch &launch = *cta.launch;
-  const unsigned *block = launch.grid->block;
-
-  w.cta = &cta;
-  w.index = index;
+/* Which threads of the block the lanes are. Most launches have the shape of the one before. */
+void number_lanes(Warp &w, int index, const unsigned *block) {
+  const size_t at = static_cast<size_t>(index);
+  if (std::equal(block, block + 3, spare.block) && at < spare.specials.size() && !spare.specials[at].empty()) {
+    w.specials = std::move(spare.specials[at]);
+    return;
+  }
   w.specials.resize(SPECIALS * 2);
-  w.bases[2] = w.specials.data()->bytes;
-  w.bases[3] = nullptr;
-  uint32_t *s = reinterpret_cast<uint32_t *>(w.bases[2]);
+  uint32_t *s = reinterpret_cast<uint32_t *>(w.specials.data()->bytes);
   for (unsigned l = 0; l < kLanes; l++) {
     unsigned t = static_cast<unsigned>(index) * kLanes + l;
     s[TID_X * kLanes + l] = t % block[0];
@@ -131,6 +135,18 @@ void init_warp(Warp &w, Cta &cta, int index) {
     s[MASK_GE * kLanes + l] = ~((1u << l) - 1);
     s[MASK_GT * kLanes + l] = ~((2u << l) - 1);
   }
+}
+
+/* What is the same for every block. */
+void init_warp(Warp &w, Cta &cta, int index) {
+  Launch &launch = *cta.launch;
+  const unsigned *block = launch.grid->block;
+
+  w.cta = &cta;
+  w.index = index;
+  number_lanes(w, index, block);
+  w.bases[2] = w.specials.data()->bytes;
+  w.bases[3] = nullptr;
   for (int i = 0; i < 3; i++) {
     fill(w, NTID + i, block[i]);
     fill(w, NCTAID + i, launch.grid->grid[i]);
