@@ -140,7 +140,7 @@ ALWAYS void blocks_scalar(mode how, const philox *p, const scaling *s, uint64_t 
 ALWAYS void vectors_of(mode how, const segment *seg, group_vector counters, int vectors, const scaling *s, char *dst) {
   group_vector v[2 * FLIGHT];
   blocks_of(seg, counters, vectors, v);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int j = 0; j < 2 * vectors; j++) {
     v[j] = convert(how, v[j], s);
     memcpy(dst + j * (int)sizeof v[j], &v[j], sizeof v[j]);
