@@ -99,6 +99,7 @@ typedef struct mx_call {
   /* scratch of kernel_scratch() bytes, 64-byte aligned */
   char *scratch;
   bool stream_out; /* results are larger than the caches: store past them */
+  uint64_t passing; /* bit o: out[o], of a tile operation A0, is read by later calls of launch_rows alone, and may be left out of memory */
   int32_t step;    /* its number in the plan, for profilers */
 } mx_call;
 

@@ -213,7 +213,8 @@ typedef struct mx_work {
   size_t bytes;
   void **ptr;              /* [n_values + 1] where each value's block is */
   char *regs;
-  struct mx_splatted { int64_t n; char value[16]; } *splats; /* [n_in] with keep_loads */
+  /* [n_in] with keep_loads: points of a register that hold `value`, or one and the same row again and again; 0: not so */
+  struct mx_splatted { int64_t n, rows_n; char value[16]; } *splats;
   char *acc;
 } mx_work;
 
@@ -314,6 +315,16 @@ mars_status mx_vm_launch_rows(mx_host *host, mx_call *const *calls, int n, mars_
 bool mx_vm_follows(mx_call *const *calls, int n, const mx_call *next);
 /* Into how many parts of the same rows the calls' units fall; those of tile operations are made so. 0: they do not. */
 int64_t mx_vm_common_units(mx_prep *preps, int n);
+/* Where something lies that only the calls of a row need, and the bytes of a part of it. */
+enum { MX_MOST_PASSING = 16 };
+typedef struct mx_passing {
+  const char *begin;
+  int64_t part_bytes;
+} mx_passing;
+/* All such places of calls that are done in `parts` parts; their number. */
+int mx_vm_passing(mx_call *const *calls, int n, int64_t parts, mx_passing *out);
+/* The same address `by` parts further, if it is one of these places. */
+char *mx_vm_shifted(const mx_passing *p, int n, char *base, int64_t by);
 /* vm_pieces.c: gather all pieces of the calls' loads */
 mars_status mx_vm_gather_pieces(mx_host *host, mx_call *const *calls, int n, mars_error *err);
 /* *array holds at least n records; keeps what is there */

@@ -8,6 +8,18 @@
 
 /* ---- the step loop ---- */
 
+/* A vector that every row is combined with: a block of whole rows finds it where the block before has left it. */
+static bool has_rows_still(mx_run *run, const mx_step *s, int64_t p, int64_t n, const char *reg) {
+  const mx_window *v = &run->in[s->slot];
+  struct mx_splatted *kept = &run->work->splats[s->slot];
+  const int64_t len = v->shape[0];
+  const bool rows = v->nd == 2 && v->stride[1] == 0 && v->stride[0] == v->es && n > len && p % len == 0;
+
+  if (rows && kept->rows_n >= n && memcmp(reg, v->base, (size_t)(len * v->es)) == 0) return true;
+  kept->rows_n = rows ? n : 0;
+  return false;
+}
+
 static inline void load(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
   const mx_window *v = &run->in[s->slot];
   mx_work *w = run->work;
@@ -24,11 +36,12 @@ static inline void load(mx_run *run, const mx_step *s, int64_t p, int64_t n) {
     mx_splat(reg, v->base + offset, v->es, n);
     if (kept != NULL) {
       kept->n = n;
+      kept->rows_n = 0;
       memcpy(kept->value, v->base + offset, (size_t)v->es);
     }
   } else {
     if (run->kernel->keep_loads) w->splats[s->slot].n = 0;
-    mx_window_gather(v, p, n, reg);
+    if (!run->kernel->keep_loads || !has_rows_still(run, s, p, n, reg)) mx_window_gather(v, p, n, reg);
   }
 }
 
@@ -272,7 +285,7 @@ static void enter(mx_work *w, const mx_kernel *k) {
   at += ((size_t)k->n_values + 1) * sizeof(void *);
   at = (at + 15) & ~(size_t)15;
   w->splats = (struct mx_splatted *)(w->mem + at);
-  for (int i = 0; i < k->n_in; i++) w->splats[i].n = 0;
+  for (int i = 0; i < k->n_in; i++) w->splats[i].n = w->splats[i].rows_n = 0;
   at += (size_t)k->n_in * sizeof *w->splats;
   w->regs = (char *)(((uintptr_t)w->mem + at + 63) & ~(uintptr_t)63); /* whole cache lines */
   w->acc = w->regs + k->reg_bytes;
@@ -290,32 +303,36 @@ static size_t work_bytes(const mx_prep *prep) {
 typedef struct launch {
   mx_host *host;
   int n;
-  int64_t parts; /* of calls that are done part by part */
+  /* of calls that are done part by part */
+  int64_t parts;
+  int64_t views;  /* of all calls; each worker has copies of them behind them, which show it its own part of what is passing */
+  int n_passing;
+  mx_passing passing[MX_MOST_PASSING];
 } launch;
 
-static void run_tile(mx_host *host, const mx_prep *prep, int64_t unit) {
+static void run_tile(mx_host *host, const mx_tile_call *tile, const mx_prep *prep, int64_t unit) {
   mars_error err = {0};
   mars_status st;
 
   (void)mx_blas_alone(); /* a team of one is no parallel region to OpenBLAS */
-  st = mx_tile_run(prep->call->tile, prep->call->scratch, unit, prep->units, &err);
+  st = mx_tile_run(tile, prep->call->scratch, unit, prep->units, &err);
 
   if (st == MARS_OK || atomic_exchange(&host->tile_failed, true)) return;
   host->tile_status = st; /* read after the join */
   host->tile_error = err;
 }
 
-static void run_units(mx_host *host, const mx_prep *prep, mx_work *work, int64_t begin, int64_t end) {
+static void run_units(mx_host *host, const mx_prep *prep, const mx_window *views, mx_work *work, int64_t begin, int64_t end) {
   const mx_kernel *k = prep->kernel;
   mx_run run = {.host = host, .prep = prep, .kernel = k, .call = prep->call, .work = work};
 
-  run.in = host->views + prep->view0;
+  run.in = views + prep->view0;
   run.gen = run.in + k->n_in;
   run.out = run.gen + k->n_gen;
   run.slots = k->reduce_slots;
   run.n_slots = k->n_reduce;
   if (prep->shape.mode == MX_M_TILE) {
-    for (int64_t u = begin; u < end; u++) run_tile(host, prep, u);
+    for (int64_t u = begin; u < end; u++) run_tile(host, prep->call->tile, prep, u);
     return;
   }
   if (work->kernel != k->id) enter(work, k);
@@ -350,7 +367,7 @@ static void run_range(void *ctx, int thread, int64_t begin, int64_t end) {
     int64_t stop = prep->first_unit + prep->units;
 
     if (stop > end) stop = end;
-    run_units(l->host, prep, &l->host->work[thread], begin - prep->first_unit, stop - prep->first_unit);
+    run_units(l->host, prep, l->host->views, &l->host->work[thread], begin - prep->first_unit, stop - prep->first_unit);
     begin = stop;
   }
 }
@@ -437,34 +454,63 @@ done:
   return st;
 }
 
+/* Of this worker, for a part: it finds what is passing in its own part of the memory. Returns its views. */
+static const mx_window *own_views(const launch *l, int thread, int64_t part) {
+  const mx_window *from = l->host->views;
+  mx_window *to = l->host->views + (thread + 1) * l->views;
+
+  for (int64_t i = 0; i < l->views; i++) {
+    to[i] = from[i];
+    to[i].base = mx_vm_shifted(l->passing, l->n_passing, from[i].base, thread - part);
+  }
+  return to;
+}
+
+static void run_own_tile(const launch *l, const mx_prep *prep, int thread, int64_t part) {
+  enum { MATS = 8 };
+  mx_mat mat[MATS];
+  mx_tile_call tile = *prep->call->tile;
+
+  for (int i = 0; i < tile.n && i < MATS; i++) {
+    mat[i] = tile.mat[i];
+    mat[i].base = mx_vm_shifted(l->passing, l->n_passing, mat[i].base, thread - part);
+  }
+  tile.mat = mat;
+  run_tile(l->host, &tile, prep, part);
+}
+
 /* Part by part through all calls. */
 static void run_rows(void *ctx, int thread, int64_t begin, int64_t end) {
   const launch *l = ctx;
 
-  for (int64_t part = begin; part < end; part++)
+  for (int64_t part = begin; part < end; part++) {
+    const mx_window *views = l->n_passing > 0 ? own_views(l, thread, part) : l->host->views;
+
     for (int i = 0; i < l->n; i++) {
       const mx_prep *prep = &l->host->preps[i];
       const int64_t each = prep->units / l->parts;
 
-      run_units(l->host, prep, &l->host->work[thread], part * each, (part + 1) * each);
+      if (l->n_passing > 0 && prep->shape.mode == MX_M_TILE) run_own_tile(l, prep, thread, part);
+      else run_units(l->host, prep, views, &l->host->work[thread], part * each, (part + 1) * each);
     }
+  }
 }
 
 mars_status mx_vm_launch_rows(mx_host *host, mx_call *const *calls, int n, mars_error *err) {
   mars_status st = MARS_OK;
   launch l = {.host = host, .n = n};
+  const int threads = mx_pool_threads(host->pool);
   int64_t views = 0;
   size_t bytes = 0;
 
-  for (int i = 0; i < n; i++) views += slots_of(calls[i]->kernel);
+  for (int i = 0; i < n; i++) l.views += slots_of(calls[i]->kernel);
   MX_TRY(mx_vm_reserve(host->mem, (void **)&host->preps, &host->cap_preps, n, sizeof *host->preps, err));
-  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, views, sizeof *host->views, err));
-  views = 0;
+  MX_TRY(mx_vm_reserve(host->mem, (void **)&host->views, &host->cap_views, (threads + 1) * l.views, sizeof *host->views, err));
   for (int i = 0; i < n; i++) {
     mx_prep *prep = &host->preps[i];
 
     prep->view0 = views;
-    prepare(prep, calls[i], host->views + views, mx_pool_threads(host->pool));
+    prepare(prep, calls[i], host->views + views, threads);
     views += slots_of(prep->kernel);
     if (work_bytes(prep) > bytes) bytes = work_bytes(prep);
   }
@@ -473,7 +519,8 @@ mars_status mx_vm_launch_rows(mx_host *host, mx_call *const *calls, int n, mars_
     for (int i = 0; i < n && st == MARS_OK; i++) st = launch_batch(host, calls + i, 1, false, err);
     goto done;
   }
-  MX_TRY(reserve_work(host, mx_pool_threads(host->pool), bytes, err));
+  MX_TRY(reserve_work(host, threads, bytes, err));
+  if (threads <= l.parts) l.n_passing = mx_vm_passing(calls, n, l.parts, l.passing);
   atomic_store_explicit(&host->tile_failed, false, memory_order_relaxed);
   mx_parallel_for(host->pool, l.parts, 1, run_rows, &l);
   if (atomic_load_explicit(&host->tile_failed, memory_order_relaxed)) {

@@ -1,1 +1,2 @@
 mars_linalg_test(linalg_tall_test)
+mars_linalg_test(linalg_passing_test)

@@ -276,7 +276,9 @@ static void free_binds(const mx_bind *binds, int n) {
   free((void *)(uintptr_t)binds);
 }
 
-mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err) {
+typedef mars_status launch_fn(vm_dev *dev, mx_call *const *list, const mx_program *const *prog, int n, void *ctx, mars_error *err);
+
+static mars_status launch_with(vm_dev *dev, const vm_call *calls, int n, launch_fn *launch, void *ctx, mars_error *err) {
   mx_call *c = calloc((size_t)n + 1, sizeof *c);
   mx_call **list = calloc((size_t)n + 1, sizeof *list);
   const mx_program **prog = calloc((size_t)n + 1, sizeof *prog);
@@ -293,14 +295,14 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
                      .in = make_binds(from->in, from->n_in), .gen = make_binds(from->gen, from->n_gen),
                      .out = make_binds(from->out, from->n_out), .final_mask = from->final_mask,
                      .carry_in = from->carry_in, .carry_out = from->carry_out, .slot = from->slot, .kept = from->kept,
-                     .n_partials = from->n_partials, .partials = from->partials, .stream_out = from->stream_out};
+                     .n_partials = from->n_partials, .partials = from->partials, .stream_out = from->stream_out,
+                     .passing = from->passing};
     if (scratch > 0) {
       c[i].scratch = aligned_alloc(64, (scratch + 63) & ~(size_t)63);
       memset(c[i].scratch, 0xa5, scratch);
     }
   }
-  st = dev->device->ops->transfer != NULL ? vm_stage_launch(dev->device, list, prog, n, err)
-                                          : dev->device->ops->launch(dev->device, list, n, err);
+  st = launch(dev, list, prog, n, ctx, err);
   for (int i = 0; i < n; i++) {
     free_binds(c[i].in, calls[i].n_in);
     free_binds(c[i].gen, calls[i].n_gen);
@@ -311,4 +313,22 @@ mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err)
   free(list);
   free(prog);
   return st;
+}
+
+static mars_status plain(vm_dev *dev, mx_call *const *list, const mx_program *const *prog, int n, void *ctx, mars_error *err) {
+  return dev->device->ops->transfer != NULL ? vm_stage_launch(dev->device, list, prog, n, err) : dev->device->ops->launch(dev->device, list, n, err);
+}
+
+mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err) { return launch_with(dev, calls, n, plain, NULL, err); }
+
+static mars_status in_rows(vm_dev *dev, mx_call *const *list, const mx_program *const *prog, int n, void *ctx, mars_error *err) {
+  bool *follow = ctx;
+
+  *follow = true;
+  for (int i = 1; i < n; i++) *follow &= dev->device->ops->follows(dev->device, list, i, list[i]);
+  return *follow ? dev->device->ops->launch_rows(dev->device, list, n, err) : MARS_OK;
+}
+
+mars_status vm_launch_rows(vm_dev *dev, const vm_call *calls, int n, bool *follow, mars_error *err) {
+  return launch_with(dev, calls, n, in_rows, follow, err);
 }

@@ -92,10 +92,13 @@ typedef struct vm_call {
   int n_partials;
   const char *const *partials;
   bool stream_out;
+  uint64_t passing; /* as in mx_call */
 } vm_call;
 
 /* One launch; scratch is allocated here, 64-byte aligned and filled with rubbish. */
 mars_status vm_launch(vm_dev *dev, const vm_call *calls, int n, mars_error *err);
+/* One launch_rows; *follow: each call may follow those before it. Where it may not, nothing is launched. */
+mars_status vm_launch_rows(vm_dev *dev, const vm_call *calls, int n, bool *follow, mars_error *err);
 
 #ifdef __cplusplus
 }

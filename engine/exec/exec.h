@@ -48,6 +48,7 @@ typedef struct mx_lane {
   int64_t *offset;    /* per chunk: where it is now, -1 */
   int32_t *made;      /* per chunk: COMPUTE step that wrote it, -1 */
   uint8_t *loading;   /* per chunk: mx_io_state of its load or copy into the arena */
+  uint8_t *sent;      /* per chunk: since it was made something has been told to read it for others */
   uint8_t *freed;     /* per chunk: it has left the arena; what it held is there until its store has ended */
   MX_VEC(int32_t) out; /* steps that read the arena for others and have not ended, ascending; ended ones become -1 */
   int64_t out_from;
@@ -55,6 +56,7 @@ typedef struct mx_lane {
   int batches;        /* launched and not reported */
   bool broken;        /* the owner's: a batch has failed */
   int64_t batch_points;
+  int handed;         /* chunks of values that the batch makes and that are still there */
   int32_t computed;   /* last COMPUTE step that has ended */
 } mx_lane;
 

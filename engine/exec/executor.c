@@ -17,7 +17,8 @@ enum {
   BATCH_POINTS = 1 << 22,      /* elements: a batch of more would keep finished loads waiting */
   BATCH_POINTS_ALONE = 1 << 26, /* of a plan without transfers, times half of the instructions: more would keep a cancelled job running */
   BATCHES_IN_FLIGHT = 3,
-  ROW_CALLS = 16,              /* that depend on one another, in a batch */
+  ROW_CALLS = 64,              /* that depend on one another, in a batch */
+  ROW_ENOUGH = 40,             /* a row of so many ends where it hands nothing on */
   FEW_TASKS = 8,               /* of a small job: more are for all threads */
   POLL_MS = 100
 };
@@ -69,6 +70,7 @@ static mx_batch *new_batch(mx_exec *x, mx_lane *l) {
   b->broken = &l->broken;
   b->ranges = x->session->ranges;
   l->batch_points = 0;
+  l->handed = 0;
   return b;
 }
 
@@ -125,6 +127,11 @@ static mx_call *bind_in_row(mx_exec *x, mx_lane *l, const mx_step *s) {
   return call;
 }
 
+/* A row is best cut where none of its results are still to be read: then they need not leave the caches. */
+static bool row_is_enough(const mx_exec *x, const mx_lane *l) {
+  return l->batch->row && !l->handed && (l->batch->n >= ROW_ENOUGH || l->batch_points >= x->most_points / 2);
+}
+
 /* false: cannot go on now (or failed) */
 static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
   const mx_plan *p = x->plan;
@@ -139,7 +146,7 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
     if (state == MX_IO_WAITS || state == MX_IO_FLIES) return false;
     depends |= p->chunks.at[c].producer >= 0 && l->made[c] >= first;
   }
-  const bool full = l->batch && (l->batch->n == BATCH_CALLS || l->batch_points >= x->most_points);
+  const bool full = l->batch && (l->batch->n == BATCH_CALLS || l->batch_points >= x->most_points || row_is_enough(x, l));
   mx_call *call = depends && !full ? bind_in_row(x, l, s) : NULL;
   if (l->batch && !call && (depends || full || l->batch->row)) {
     flush(x, l);
@@ -158,13 +165,35 @@ static bool do_compute(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number)
   b->tasks++;
   const mx_pkernel *k = &p->kernels.at[t->kernel];
   l->batch_points += call_points(call) * (x->most_points == BATCH_POINTS_ALONE && !k->routine ? (k->prog.n_instrs + 1) / 2 : 1);
-  for (int32_t i = t->first_out; i < t[1].first_out; i++) l->made[p->outs.at[i]] = number;
+  for (int32_t i = t->first_out; i < t[1].first_out; i++) {
+    l->made[p->outs.at[i]] = number;
+    l->sent[p->outs.at[i]] = 0;
+    l->handed += p->chunks.at[p->outs.at[i]].value >= 0; /* accumulators stay in a few lines */
+  }
   return true;
+}
+
+/* A chunk leaves before the row of calls that makes it is launched: unless it is on its way to somebody else, nobody but them sees it. */
+static void note_passing(const mx_exec *x, mx_lane *l, const mx_step *s) {
+  const mx_plan *p = x->plan;
+  mx_batch *b = l->batch;
+  if (!b || l->made[s->id] < b->first_step || l->freed[s->id]) return;
+  l->handed -= p->chunks.at[s->id].value >= 0;
+  if (!b->row || l->sent[s->id] || s->flags & MX_FREE_TAKEN) return;
+  const mx_ptask *t = &p->tasks.at[p->chunks.at[s->id].producer];
+  for (int i = 0; i < b->n; i++) {
+    mx_call *call = b->calls[i];
+    if (call->step != l->made[s->id]) continue;
+    if (call->kind == MX_CALL_TILE) call->passing = p->rargs.at[p->rtasks.at[t->tile].first_arg].chunk == s->id;
+    for (int32_t o = t->first_out; call->kind == MX_CALL_PROGRAM && o < t[1].first_out; o++)
+      if (p->outs.at[o] == s->id && o - t->first_out < MX_MAX_OUTS) call->passing |= 1ull << (o - t->first_out);
+  }
 }
 
 /* Memory of a freed chunk may still be read by what is queued: whoever writes it next is fenced. */
 static bool do_free(mx_exec *x, mx_lane *l, const mx_step *s) {
   if (l->loading[s->id] == MX_IO_WAITS || l->loading[s->id] == MX_IO_FLIES) return false;
+  note_passing(x, l, s);
   l->loading[s->id] = MX_IO_NONE;
   l->freed[s->id] = 1;
   if (s->flags & MX_FREE_DEAD) mx_exec_slot_release(x, s->id);
@@ -180,8 +209,12 @@ static bool do_step(mx_exec *x, mx_lane *l) {
     l->freed[s->id] = 0;
     return true;
   case MX_STEP_LOAD: return mx_exec_load(x, s, number);
-  case MX_STEP_STORE: return mx_exec_store(x, s, number);
-  case MX_STEP_COPY: return mx_exec_copy(x, l, s, number);
+  case MX_STEP_STORE:
+    l->sent[s->id] = 1;
+    return mx_exec_store(x, s, number);
+  case MX_STEP_COPY:
+    l->sent[s->id] = 1;
+    return mx_exec_copy(x, l, s, number);
   case MX_STEP_COMPUTE: return do_compute(x, l, s, number);
   case MX_STEP_FREE: return do_free(x, l, s);
   default: {
@@ -282,7 +315,8 @@ static bool begin_lane(mx_exec *x, mx_lane *l) {
   l->made = mx_alloc(x->mem, n * sizeof *l->made);
   l->loading = mx_calloc(x->mem, n, 1);
   l->freed = mx_calloc(x->mem, n, 1);
-  if (!l->offset || !l->made || !l->loading || !l->freed) return false;
+  l->sent = mx_calloc(x->mem, n, 1);
+  if (!l->offset || !l->made || !l->loading || !l->freed || !l->sent) return false;
   memset(l->offset, -1, n * sizeof *l->offset);
   memset(l->made, -1, n * sizeof *l->made);
   l->binder.offset = l->offset;
@@ -378,6 +412,7 @@ static void end(mx_exec *x) {
     mx_free(x->mem, l->made);
     mx_free(x->mem, l->loading);
     mx_free(x->mem, l->freed);
+    mx_free(x->mem, l->sent);
   }
   while (x->spare_batches) {
     mx_batch *b = x->spare_batches;

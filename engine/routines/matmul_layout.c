@@ -245,6 +245,14 @@ static void given(const mx_plan *plan, const mx_pkernel *k, search *s) {
   s->tk = s->tk ? least(s->tk, s->k) : s->k; /* not cut: it is addressed where it is */
 }
 
+/* Tall tiles that hold whole rows: the host's threads share each, and take its rows through what comes before and after it while they
+   are in cache, if that is next to it in the order. */
+static bool one_shared_tile(const mx_plan *plan, const search *s) {
+  enum { ROWS = 1024 /* of a part that one thread makes */, LEAST_FLOPS = 10000000 };
+  if (!s->tr || s->tc < s->n || s->tk < s->k || s->symmetric || mx_plan_devices(plan)) return false;
+  return s->tr >= 2 * ROWS * plan->machine->threads && 2.0 * (double)s->tr * (double)s->n * (double)s->k >= LEAST_FLOPS;
+}
+
 mars_status mx_matmul_layout_choose(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   mx_pvalue *v = &plan->values.at[k->result[0]];
   const mars_shape *a = &k->node->operand[0]->shape;
@@ -259,6 +267,7 @@ mars_status mx_matmul_layout_choose(mx_plan *plan, mx_pkernel *k, mars_error *er
   s.least_depth = least_depth((double)plan->machine->arena_bytes / (double)s.elem, s.k);
   given(plan, k, &s);
   const bool measured = !s.tr || !s.tc;
+  if (one_shared_tile(plan, &s)) s.enough = 1;
   s.beside = measured ? (v->output < 0 ? 4 : 0) : 3; /* what reads the tiles, and what operands are made from */
   s.room = (measured ? 0.97 : 0.9) * (double)plan->machine->arena_bytes; /* holes between chunks */
   for (int i = 0; i < plan->attempt && measured; i++) s.room *= 0.85;

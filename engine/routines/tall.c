@@ -31,7 +31,8 @@ typedef struct tall {
   int nd;
   int64_t batch[MARS_MAX_DIMS], number; /* of the matrix in the batch */
   int64_t m, n, rows, blocks, wide;     /* rows of a block; bytes of a wide element */
-  int64_t side;
+  int64_t side;  /* blocks side by side */
+  int64_t parts; /* of a block, that have sums of their own */
 } tall;
 
 typedef struct node { /* of the Householder tree */
@@ -150,13 +151,13 @@ static mx_rarg cholesky(tall *t, const mx_rarg *r1, int64_t limit, int64_t beyon
     mx_r_group_begin(b);
     for (int64_t i = 0; i < count; i++) a[i] = block(t, k + i);
     for (int64_t i = 0; i < count; i++) {
-      if (k == 0) sum[i] = wide_temp(t, 2 * t->n);
+      if (k == 0) sum[i] = wide_temp(t, 2 * t->n * t->parts);
       mx_r_begin(b, MX_TILE_TALL_GRAM, k == 0 ? MX_TF_FIRST : 0);
       if (k == 0) mx_r_write(b, &sum[i]);
       else mx_r_update(b, &sum[i]);
       mx_r_read(b, &a[i]);
       if (r1) mx_r_read(b, r1);
-      mx_r_end(b, mx_tall_gram_bytes(t->n, t->wide), 2.0 * (r1 ? 2 : 1) * (double)a[i].rows * (double)t->n * (double)t->n);
+      mx_r_end(b, t->parts * mx_tall_gram_bytes(t->n, t->wide), 2.0 * (r1 ? 2 : 1) * (double)a[i].rows * (double)t->n * (double)t->n);
     }
     mx_r_group_end(b);
   }
@@ -311,18 +312,31 @@ static void by_reflections(tall *t) {
 
 /* ---- */
 
+/* A large block is for all threads, so that those which make its rows also sum them up while they are in cache; small ones, and
+   those of devices, which have many threads for each, are taken side by side. */
+static void choose_parts(tall *t) {
+  const int64_t arena = (int64_t)t->b->plan->machine->arena_bytes, small = t->n * t->n * t->wide;
+  const int64_t parts = arena / 12 / (2 * small + mx_tall_gram_bytes(t->n, t->wide)) >> t->b->plan->attempt;
+  t->parts = least(least(parts, MX_TALL_GRAM_PARTS), t->rows / (2 * mx_tall_panel(t->n)));
+  if (t->parts < 2 || t->b->plan->exact == 2 || mx_plan_devices(t->b->plan)) {
+    t->parts = 1;
+    t->side = arena / 6 / (t->rows * t->n * t->b->elem * (t->b->plan->exact == 2 ? 2 : 1) + 2 * small);
+    t->side = most(1, least(least(t->side, MOST_SIDE), t->blocks) >> t->b->plan->attempt);
+  } else {
+    t->side = 1;
+  }
+}
+
 static void each_matrix(mx_rbuild *b, bool svd) {
   static const char *const method[] = {"Cholesky QR (Householder reflections or a second pass where the condition asks for it)",
                                        "Cholesky QR in two passes", "Householder reflections in blocks of rows"};
   const mars_shape *a = operand_shape(b->k);
   const int nd = a->ndim, level = b->plan->exact;
   tall t = {.b = b, .svd = svd, .nd = nd, .m = a->dims[nd - 2], .n = a->dims[nd - 1], .wide = wide_bytes(b->dtype)};
-  const int64_t arena = (int64_t)b->plan->machine->arena_bytes;
   int64_t count = 1;
   t.rows = block_rows(b->plan, b->k);
   t.blocks = ceil_div(t.m, t.rows);
-  t.side = arena / 6 / (t.rows * t.n * b->elem * (level == 2 ? 2 : 1) + 2 * t.n * t.n * t.wide);
-  t.side = most(1, least(least(t.side, MOST_SIDE), t.blocks) >> b->plan->attempt);
+  choose_parts(&t);
   b->k->method = method[level];
   for (int d = 0; d < nd - 2; d++) count *= a->dims[d];
   for (; t.number < count && b->st == MARS_OK; t.number++) {

@@ -92,15 +92,24 @@ static void add_compensated(double *restrict sum, double *restrict lost, const d
   }
 }
 
-/* g = (first ? 0 : g) + p^H p, or the upper triangle of that */
+/* g = (first ? 0 : g) + p^H p, or the upper triangle of that and some of the lower one. Few columns: a few rows of g at a time, from
+   the diagonal on, since OpenBLAS's dsyrk is no faster than the whole product there. */
 static void gram(mars_dtype wide, const mx_mat *g, const mx_mat *p, bool first) {
-  const int n = (int)p->cols, k = (int)p->rows, ld = mx_mat_ld(p);
+  enum { ROWS = 8, LEAST = 16 };
+  const int n = (int)p->cols, k = (int)p->rows, ld = mx_mat_ld(p), rows = n > LEAST ? ROWS : n;
+  const int64_t es = (int64_t)mars_dtype_bytes(wide);
   const double keep = first ? 0 : 1;
 
   if (n < MX_TALL_SYRK) {
     const mx_mat pt = mx_mat_t(p);
 
-    mx_tile_gemm(wide, (first ? MX_TF_FIRST : 0) | MX_TF_CONJ, g, &pt, p);
+    for (int i = 0; i < n; i += rows) {
+      const int h = (int)least(rows, n - i);
+      const mx_mat to = mx_mat_sub(g, (size_t)es, i, i, h, n - i), left = mx_mat_sub(&pt, (size_t)es, i, 0, h, k),
+                   right = mx_mat_sub(p, (size_t)es, 0, i, k, n - i);
+
+      mx_tile_gemm(wide, (first ? MX_TF_FIRST : 0) | MX_TF_CONJ, &to, &left, &right);
+    }
   } else if (wide == MARS_F64) {
     BL(cblas_dsyrk)(CblasRowMajor, CblasUpper, CblasTrans, n, k, 1, (const double *)p->base, ld, keep, (double *)g->base, n);
   } else {
@@ -108,26 +117,46 @@ static void gram(mars_dtype wide, const mx_mat *g, const mx_mat *p, bool first) 
   }
 }
 
-int64_t mx_tile_units_tall_gram(const mx_tile_call *t, int threads) { return 1; }
+static int64_t gram_parts(const mx_tile_call *t) { return t->mat[0].rows / (2 * t->mat[1].cols); }
 
-mars_status mx_tile_run_tall_gram(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+static int64_t gram_bytes(const mx_tile_call *t) { return mx_tall_gram_bytes(t->mat[1].cols, (int64_t)mx_tile_wide_bytes(t->dtype)); }
+
+int64_t mx_tile_gram_scratch(const mx_tile_call *t) { return gram_parts(t) * gram_bytes(t); }
+
+int64_t mx_tile_units_tall_gram(const mx_tile_call *t, int threads) { return least(gram_parts(t), threads); }
+
+bool mx_tile_rows_tall_gram(const mx_tile_call *t, int64_t units) {
+  const int64_t rows = t->mat[1].rows, parts = gram_parts(t);
+
+  return t->mat[1].cs == 1 && rows % (parts * mx_tall_panel(t->mat[1].cols)) == 0 && parts % units == 0;
+}
+
+/* Rows of one part to its sums. */
+static void gram_part(const mx_tile_call *t, char *scratch, int64_t part, int64_t parts) {
   const mx_mat *a = &t->mat[1], *r = t->n > 2 ? &t->mat[2] : NULL;
   const mars_dtype wide = wide_of(t->dtype);
-  const int64_t n = a->cols, es = (int64_t)mars_dtype_bytes(wide), parts = is_complex(wide) ? 2 : 1, step = mx_tall_panel(n);
-  double *sum = (double *)t->mat[0].base, *lost = sum + n * n * parts;
+  const int64_t n = a->cols, es = (int64_t)mars_dtype_bytes(wide), c = is_complex(wide) ? 2 : 1, step = mx_tall_panel(n);
+  double *sum = (double *)(t->mat[0].base + part * 2 * n * n * es), *lost = sum + n * n * c;
   const mx_mat g = matrix(scratch, n, n);
+  int64_t begin, end;
   int group = 0;
 
+  mx_tile_part(a->rows, step, part, parts, &begin, &end);
   if (t->flags & MX_TF_FIRST) memset(sum, 0, (size_t)(2 * n * n * es));
-  for (int64_t i = 0; i < a->rows; i += step) {
-    const mx_mat p = panel(t->dtype, a, r, i, least(step, a->rows - i), scratch + n * n * es);
+  for (int64_t i = begin; i < end; i += step) {
+    const mx_mat p = panel(t->dtype, a, r, i, least(step, end - i), scratch + n * n * es);
 
     gram(wide, &g, &p, group == 0);
     group = (group + 1) % PANELS;
-    for (int64_t row = 0; row < n && (group == 0 || i + step >= a->rows); row++) /* what is below the diagonal may not be there */
-      add_compensated(sum + row * (n + 1) * parts, lost + row * (n + 1) * parts, (double *)g.base + row * (n + 1) * parts,
-                      (n - row) * parts);
+    for (int64_t row = 0; row < n && (group == 0 || i + step >= end); row++) /* what is below the diagonal may not be there */
+      add_compensated(sum + row * (n + 1) * c, lost + row * (n + 1) * c, (double *)g.base + row * (n + 1) * c, (n - row) * c);
   }
+}
+
+mars_status mx_tile_run_tall_gram(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
+  const int64_t parts = gram_parts(t);
+
+  for (int64_t i = parts * unit / units; i < parts * (unit + 1) / units; i++) gram_part(t, scratch + i * gram_bytes(t), i, parts);
   return MARS_OK;
 }
 
@@ -142,7 +171,7 @@ static mars_status ask_for(const mx_tile_call *t, int level, double condition, m
   return st;
 }
 
-/* Upper triangle of the sum of all accumulators; 0 below. */
+/* Upper triangle of the sum of all accumulators, of which a matrix may hold several; 0 below. */
 static void sum_up(const mx_tile_call *t, double *g, int64_t n, int64_t parts) {
   const int64_t n2 = n * n * parts;
 
@@ -151,12 +180,13 @@ static void sum_up(const mx_tile_call *t, double *g, int64_t n, int64_t parts) {
     for (int64_t at = (i * n + i) * parts; at < (i + 1) * n * parts; at++) {
       double sum = 0, lost = 0;
 
-      for (int k = 1; k < t->n; k++) {
-        const double *x = (const double *)t->mat[k].base;
+      for (int k = 1; k < t->n; k++)
+        for (int64_t part = 0; part < t->mat[k].rows / (2 * n); part++) {
+          const double *x = (const double *)t->mat[k].base + part * 2 * n2;
 
-        lost += x[n2 + at];
-        add_compensated(&sum, &lost, &x[at], 1);
-      }
+          lost += x[n2 + at];
+          add_compensated(&sum, &lost, &x[at], 1);
+        }
       g[at] = isfinite(lost) ? sum + lost : sum; /* an overflow leaves NaN in what was lost */
     }
 }

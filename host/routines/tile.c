@@ -21,6 +21,7 @@ mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int6
 
 bool mx_tile_rows(const mx_tile_call *t, int64_t units) {
   if (t->op == MX_TILE_GEMM) return mx_tile_rows_gemm(t, units);
+  if (t->op == MX_TILE_TALL_GRAM) return mx_tile_rows_tall_gram(t, units);
   return t->op == MX_TILE_TALL_MUL && mx_tile_rows_tall_mul(t, units);
 }
 

@@ -27,9 +27,11 @@ typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t
 int64_t mx_tile_units(const mx_tile_call *t, int threads);
 mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
 
-/* Could it be done in `units` equal parts, part i making rows [i, i + 1) * rows / units of A0 from the same rows of A1 and from all of
-   the others, with the bits that it has when it is done in one? */
+/* Could it be done in `units` equal parts, part i making rows [i, i + 1) * rows / units of A0 (TALL_GRAM: no rows of anything) from the
+   same rows of A1 and from all of the others, with the bits that it has when it is done in one? */
 bool mx_tile_rows(const mx_tile_call *t, int64_t units);
+int64_t mx_tile_gram_scratch(const mx_tile_call *t); /* bytes of a TALL_GRAM */
+bool mx_tile_rows_tall_gram(const mx_tile_call *t, int64_t units);
 bool mx_tile_rows_gemm(const mx_tile_call *t, int64_t units);
 bool mx_tile_rows_tall_mul(const mx_tile_call *t, int64_t units);
 
@@ -49,6 +51,8 @@ int64_t mx_tile_parts(int64_t n);
 static inline mx_mat mx_mat_sub(const mx_mat *a, size_t elem, int64_t row, int64_t col, int64_t rows, int64_t cols) {
   return (mx_mat){a->base + (row * a->rs + col * a->cs) * (int64_t)elem, rows, cols, a->rs, a->cs};
 }
+/* Of an element of the dtype that tall matrices are multiplied in. */
+static inline size_t mx_tile_wide_bytes(mars_dtype dt) { return dt >= MARS_C64 ? 16 : 8; }
 static inline mx_mat mx_mat_t(const mx_mat *a) { return (mx_mat){a->base, a->cols, a->rows, a->cs, a->rs}; }
 /* Leading dimension for BLAS: at least 1 and at least the length of a run. */
 static inline int mx_mat_ld(const mx_mat *a) {
