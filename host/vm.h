@@ -216,6 +216,7 @@ typedef struct mx_work {
   /* [n_in] with keep_loads: points of a register that hold `value`, or one and the same row again and again; 0: not so */
   struct mx_splatted { int64_t n, rows_n; char value[16]; } *splats;
   char *acc;
+  double load;             /* products that the launch at hand is thought to give it */
 } mx_work;
 
 typedef struct mx_host {

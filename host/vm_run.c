@@ -414,6 +414,45 @@ static mars_status reserve_work(mx_host *host, int threads, size_t bytes, mars_e
 
 static int64_t slots_of(const mx_kernel *k) { return k->n_in + k->n_gen + k->n_out; }
 
+/* ---- how many units a call is to make ---- */
+
+/* The worker that would be at rest first. */
+static mx_work *least_loaded(mx_host *host) {
+  mx_work *least = host->work;
+
+  for (int t = 1; t < mx_pool_threads(host->pool); t++)
+    if (host->work[t].load < least->load) least = &host->work[t];
+  return least;
+}
+
+/* Multiplications of all products in the batch, for each worker. */
+static double share_of(mx_host *host, mx_call *const *calls, int n) {
+  double work = 0;
+
+  for (int t = 0; t < mx_pool_threads(host->pool); t++) host->work[t].load = 0;
+  for (int i = 0; i < n; i++)
+    if (calls[i]->kind == MX_CALL_TILE) work += mx_tile_product_work(calls[i]->tile);
+  return work / mx_pool_threads(host->pool);
+}
+
+/* Many calls keep all workers busy by themselves. Products stay whole as long as the workers come to an end together, since each
+   part packs an operand anew; workers are thought to take the calls in order. */
+static int units_wanted(mx_host *host, const mx_call *call, int n, double share) {
+  const int threads = mx_pool_threads(host->pool), usual = n >= 4 * threads ? 1 : threads;
+  const double work = call->kind == MX_CALL_TILE ? mx_tile_product_work(call->tile) : 0;
+  const mx_work *most = host->work;
+  mx_work *least;
+  int units = 1;
+
+  if (work == 0 || threads == 1) return usual;
+  least = least_loaded(host);
+  for (int t = 1; t < threads; t++)
+    if (host->work[t].load > most->load) most = &host->work[t];
+  if (least->load + work > 1.02 * share) units = most->load - least->load < 0.02 * work ? threads : 2 * threads;
+  for (int i = 0; i < units; i++) least_loaded(host)->load += work / units;
+  return mx_tile_cuts_freely(call->tile) ? units : usual;
+}
+
 /* Calls whose records fit the room there is. */
 static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, bool here, mars_error *err) {
   mars_status st = MARS_OK;
@@ -421,6 +460,7 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, boo
   int64_t units = 0, views = 0;
   size_t bytes = 0;
   double work = 0;
+  const double share = share_of(host, calls, n);
   bool parallel, tiles = false;
 
   MX_TRY(mx_vm_gather_pieces(host, calls, n, err));
@@ -430,7 +470,7 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, boo
 
     prep->view0 = views;
     tiles |= calls[i]->kind == MX_CALL_TILE;
-    prepare(prep, calls[i], host->views + views, n >= 4 * mx_pool_threads(host->pool) ? 1 : mx_pool_threads(host->pool));
+    prepare(prep, calls[i], host->views + views, units_wanted(host, calls[i], n, share));
     views += slots_of(prep->kernel);
     prep->first_unit = units;
     units += prep->units;

@@ -267,6 +267,55 @@ TEST(MatmulOutOfCore, OfGenerators) {
   }
 }
 
+// Large enough for the threads to cut them as it suits them, with rows and columns that no kernel of BLAS likes: how many there are
+// changes no bit. One chunk, where few threads have one part each, and chunks of a generator, of which the last ones are cut.
+class MatmulInParts : public testing::TestWithParam<mars_dtype> {};
+
+TEST_P(MatmulInParts, SameBitsForAnyNumberOfThreads) {
+  const mars_dtype dt = GetParam();
+  Rng rng(29);
+  for (bool turned : {false, true}) {
+    const int64_t m = turned ? 650 : 1031, n = turned ? 1303 : 777, k = turned ? 402 : 431;
+    if (quick() && turned)
+      continue;
+    const Array a = random_array(dt, turned ? std::vector<int64_t>{k, m} : std::vector<int64_t>{m, k}, rng, true),
+                b = random_array(dt, {k, n}, rng, true);
+    Array want;
+    for (int threads : {1, 2, 7}) {
+      Session s(config_of(64 * MiB, threads));
+      Scope scope(s);
+      mars_tensor *x = turned ? mars_transpose(borrow(s, a)) : borrow(s, a);
+      const Array got = fetched(mars_matmul(x, borrow(s, b)));
+      if (threads == 1)
+        want = got;
+      EXPECT_TRUE(same_bits(got, want)) << m << " x " << n << ", " << threads << " threads";
+    }
+    const Array rows = turned ? transposed(sliced(a, {0, 100}, {1, 501}, {k, 2})) : sliced(a, {100, 0}, {501, 1}, {2, k});
+    EXPECT_TRUE(near(sliced(want, {100, 0}, {501, 1}, {2, n}), matmul(rows, b)));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Dtype, MatmulInParts, testing::Values(MARS_F32, MARS_F64, MARS_C64, MARS_C128), dtype_name);
+
+TEST(MatmulOutOfCore, OfAGeneratorByItsTransposeInParts) {
+  const int64_t n = 1700;
+  double want[2] = {0, 0};
+  for (int threads : {1, 2, 3}) {
+    Session s(config_of(256 * MiB, threads, 850 * 850));
+    Scope scope(s);
+    mars_random_seed(s, 5);
+    mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(n, n), -1, 1);
+    mars_tensor *c = mars_matmul(a, mars_transpose(a)), *r[] = {mars_sum(mars_sub(c, a), MARS_ALL), mars_std(c, MARS_ALL)};
+    for (int i = 0; i < 2; i++) {
+      double got = 0;
+      mars_error err = {};
+      ASSERT_TRUE(ok(mars_fetch(r[i], &got, 8, &err), err));
+      if (threads == 1)
+        want[i] = got;
+      EXPECT_EQ(got, want[i]) << threads << " threads, number " << i;
+    }
+  }
+}
+
 // ---- special values --------------------------------------------------------------------------------------
 
 TEST(MatmulValues, NaNAndInfinityPropagate) {

@@ -46,8 +46,8 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
     /* nothing is brought into the arena: large tiles, which the device shares among its threads */
     int64_t chunk[MARS_MAX_DIMS] = {0}, m = v->shape.dims[nd - 2], n = v->shape.dims[nd - 1];
     for (int d = 0; d < nd - 2; d++) chunk[d] = 1;
-    chunk[nd - 2] = m < STRIP_ROWS ? m : STRIP_ROWS;
-    chunk[nd - 1] = n < STRIP_COLUMNS ? n : STRIP_COLUMNS;
+    chunk[nd - 2] = m <= STRIP_ROWS ? m : ceil_div(m, ceil_div(m, STRIP_ROWS));
+    chunk[nd - 1] = n <= STRIP_COLUMNS ? n : ceil_div(n, ceil_div(n, STRIP_COLUMNS));
     mx_grid_init(&v->grid, &v->shape, chunk);
   }
   if (node->attr.routine.flags & MX_RF_SYMMETRIC) { /* square chunks, so that mirror images are chunks too */
@@ -110,9 +110,11 @@ static void one_block(product *r, int64_t i0, int64_t i1, int64_t j0, int64_t j1
         if (r->symmetric && j >= i0 && j < i1) r->pb[j - j0] = mx_r_t(&r->pa[j - i0]);
         else r->pb[j - j0] = mx_r_operand(b, 1, r->batch, k0, j * r->tc, kn, extent_of(r->n, r->tc, j));
       }
-      for (int64_t i = g; i < g + rows; i++)
-        for (int64_t j = j0; j < j1 && (!r->symmetric || j <= i); j++)
-          one_tile(r, i, j, step, &r->c[(i - i0) * r->q + j - j0], &r->pa[i - i0], &r->pb[j - j0]);
+      for (int square = r->symmetric; square >= 0; square--) /* first those that are not cut for threads to end together */
+        for (int64_t i = g; i < g + rows; i++)
+          for (int64_t j = j0; j < j1 && (!r->symmetric || j <= i); j++)
+            if ((r->symmetric && i == j) == square)
+              one_tile(r, i, j, step, &r->c[(i - i0) * r->q + j - j0], &r->pa[i - i0], &r->pb[j - j0]);
       mx_r_group_end(b);
     }
   }

@@ -25,6 +25,10 @@ typedef mars_status mx_tile_run_fn(const mx_tile_call *t, char *scratch, int64_t
 #include "engine/routines/tiles.def"
 
 int64_t mx_tile_units(const mx_tile_call *t, int threads);
+/* May a call be cut into any number of units, some more than there are threads, by its device's choice? */
+bool mx_tile_cuts_freely(const mx_tile_call *t);
+/* Multiplications of GEMM and SYRK; 0: of anything else. */
+double mx_tile_product_work(const mx_tile_call *t);
 mars_status mx_tile_run(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err);
 
 /* Could it be done in `units` equal parts, part i making rows [i, i + 1) * rows / units of A0 (TALL_GRAM: no rows of anything) from the
@@ -40,6 +44,11 @@ void mx_tile_part(int64_t n, int64_t align, int64_t unit, int64_t units, int64_t
 
 /* Matrix-matrix product of the call's dtype on strided matrices (one stride of each is 1): c = (first ? 0 : c) +- op(a) op(b). */
 void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a, const mx_mat *b);
+
+/* Has a product of floats in BLAS (operands not conjugated) that is cut at multiples of MX_CUT_ALIGN rows or columns the bits of the
+   whole? Asked of products with more than MX_CUT_LEAST multiplications in every part: smaller ones may take other ways through BLAS. */
+enum { MX_CUT_ALIGN = 48, MX_CUT_LEAST = 1 << 24 };
+bool mx_blas_cuts_freely(mars_dtype dt);
 
 /* Lower triangle of c = (FIRST ? 0 : c) +- a a^T, with HERM a a^H; flags as of the operation SYRK but CONJ. */
 void mx_tile_syrk(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *a);

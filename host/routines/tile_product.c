@@ -1,7 +1,7 @@
 /*
  * GEMM and SYRK: BLAS for floats and complex numbers, plain loops for integers.
  *
- * A call is cut into strips of its larger side, the same for any number of threads.
+ * A call is cut into strips of its larger side: as suits the threads where that changes no bit (tile_cut.c), else always the same.
  */
 #include "host/routines/tile.h"
 
@@ -115,8 +115,10 @@ void mx_tile_gemm(mars_dtype dt, unsigned flags, const mx_mat *c, const mx_mat *
 
 static bool by_rows(const mx_mat *c) { return c->rows >= c->cols; }
 
-/* Parts of its longer side that a product is always made in, so that how many threads there are changes no bit of it: BLAS
-   adds in another order in the last rows of a call. Each part packs the other operand anew, which costs a few percent. */
+/* ---- parts ---- */
+
+/* Parts of its longer side that a product is always made in where BLAS's bits depend on where it is cut, so that how many threads
+   there are changes none. Each part packs the other operand anew, which costs some percent. */
 static int64_t parts_of(const mx_mat *c, int64_t depth) {
   enum { MOST = 16, WIDE = 1024, LEAST_SIDE = 512 };
   const int64_t side = by_rows(c) ? c->rows : c->cols;
@@ -126,30 +128,55 @@ static int64_t parts_of(const mx_mat *c, int64_t depth) {
   return side / WIDE < MOST ? side / WIDE : MOST;
 }
 
+static double multiplications(const mx_mat *c, int64_t depth) { return (double)c->rows * (double)c->cols * (double)depth; }
+
+/* A product that is made in as many parts as suit the threads, each one call of BLAS: how many there may be; 0: it is not one. The
+   first such product of a dtype pays for the trial, so it must be much larger. */
+static int64_t free_parts(const mx_tile_call *t) {
+  enum { LEAST_SIDE = 512, LEAST_DEPTH = 64, LEAST_PART = 4 * MX_CUT_ALIGN, TRIAL = 8 };
+  const mx_mat *c = &t->mat[0];
+  const int64_t depth = t->mat[1].cols, side = by_rows(c) ? c->rows : c->cols;
+  const double work = multiplications(c, depth), most = work / (2.0 * MX_CUT_LEAST); /* parts are not quite equal */
+
+  if (t->dtype < MARS_F32 || (t->flags & (MX_TF_CONJ | MX_TF_CONJ2)) || (!row_major(c) && c->rs != 1)) return 0;
+  if (c->rows < LEAST_SIDE || c->cols < LEAST_SIDE || depth < LEAST_DEPTH || most < TRIAL || !mx_blas_cuts_freely(t->dtype)) return 0;
+  return most < (double)(side / LEAST_PART) ? (int64_t)most : side / LEAST_PART;
+}
+
+bool mx_tile_cuts_freely(const mx_tile_call *t) { return t->op == MX_TILE_GEMM && free_parts(t) > 0; }
+
+double mx_tile_product_work(const mx_tile_call *t) {
+  const double work = t->op == MX_TILE_GEMM || t->op == MX_TILE_SYRK ? multiplications(&t->mat[0], t->mat[1].cols) : 0;
+
+  return t->op == MX_TILE_SYRK ? work / 2 : work;
+}
+
 int64_t mx_tile_units_gemm(const mx_tile_call *t, int threads) {
-  const int64_t parts = parts_of(&t->mat[0], t->mat[1].cols);
+  const int64_t any = free_parts(t), parts = any > 0 ? any : parts_of(&t->mat[0], t->mat[1].cols);
 
   return parts < threads ? parts : threads;
 }
 
 bool mx_tile_rows_gemm(const mx_tile_call *t, int64_t units) {
   const mx_mat *c = &t->mat[0], *a = &t->mat[1];
-  const int64_t parts = parts_of(c, a->cols);
+  const int64_t any = free_parts(t), parts = parts_of(c, a->cols);
 
-  return by_rows(c) && a->rows == c->rows && c->rows % (16 * parts) == 0 && parts % units == 0;
+  if (!by_rows(c) || a->rows != c->rows) return false;
+  if (any > 0) return c->rows % (MX_CUT_ALIGN * units) == 0 && units <= any;
+  return c->rows % (16 * parts) == 0 && parts % units == 0;
 }
 
-static void gemm_part(const mx_tile_call *t, int64_t part, int64_t parts) {
+static void gemm_part(const mx_tile_call *t, int64_t align, int64_t part, int64_t parts) {
   const size_t es = mars_dtype_bytes(t->dtype);
   const mx_mat *c = &t->mat[0], *a = &t->mat[1], *b = &t->mat[2];
   int64_t begin, end;
 
   if (by_rows(c)) {
-    mx_tile_part(c->rows, 16, part, parts, &begin, &end);
+    mx_tile_part(c->rows, align, part, parts, &begin, &end);
     const mx_mat cs = mx_mat_sub(c, es, begin, 0, end - begin, c->cols), as = mx_mat_sub(a, es, begin, 0, end - begin, a->cols);
     mx_tile_gemm(t->dtype, t->flags, &cs, &as, b);
   } else {
-    mx_tile_part(c->cols, 16, part, parts, &begin, &end);
+    mx_tile_part(c->cols, align, part, parts, &begin, &end);
     const mx_mat cs = mx_mat_sub(c, es, 0, begin, c->rows, end - begin), bs = mx_mat_sub(b, es, 0, begin, b->rows, end - begin);
     mx_tile_gemm(t->dtype, t->flags, &cs, a, &bs);
   }
@@ -158,7 +185,9 @@ static void gemm_part(const mx_tile_call *t, int64_t part, int64_t parts) {
 mars_status mx_tile_run_gemm(const mx_tile_call *t, char *scratch, int64_t unit, int64_t units, mars_error *err) {
   const int64_t parts = parts_of(&t->mat[0], t->mat[1].cols);
 
-  for (int64_t i = parts * unit / units; i < parts * (unit + 1) / units; i++) gemm_part(t, i, parts);
+  if (free_parts(t) > 0) gemm_part(t, MX_CUT_ALIGN, unit, units);
+  else
+    for (int64_t i = parts * unit / units; i < parts * (unit + 1) / units; i++) gemm_part(t, 16, i, parts);
   return MARS_OK;
 }
 
