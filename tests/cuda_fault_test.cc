@@ -42,14 +42,15 @@ mars_status job(mars_session *s, const Array &x, Results *out, mars_error *err) 
   return st;
 }
 
-mars_status open_on(const char *devices, mars_session **s, mars_error *err, std::string *log = nullptr) {
+mars_status open_on(const char *devices, mars_session **s, mars_error *err, std::string *log = nullptr, size_t device_bytes = 32 << 10,
+                    int64_t chunk = 1024) {
   static const std::string folder = test_tmp();
   const char *dirs[] = {folder.c_str()};
   mars_session_config c;
   mars_session_config_init(&c);
   c.host_budget_bytes = 4 * MiB;
-  c.device_budget_bytes = 32 << 10;
-  c.chunk_elements = 1024;
+  c.device_budget_bytes = device_bytes;
+  c.chunk_elements = chunk;
   c.threads = 1;
   c.spill_dirs = dirs, c.n_spill_dirs = 1;
   c.devices = devices;
@@ -182,6 +183,31 @@ TEST_F(CudaFaults, WithoutMemoryTheJobTakesAnotherWay) {
   EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
   right(got);
   EXPECT_GT(cuda_sim_calls(), before + 20);
+  mars_session_destroy(s);
+  nothing_left();
+}
+
+// Planned again in smaller tasks, panels of QR are filled band by band and leave the device in between: what nobody has written yet goes
+// along to the host and back, and is no failed check before somebody uses it.
+TEST_F(CudaFaults, AChunkThatIsNotFullMayLeave) {
+  std::string log;
+  mars_session *s = nullptr;
+  mars_error err = {};
+  double worst = 1;
+  ASSERT_TRUE(ok(open_on("cuda:0", &s, &err, &log, 256 << 10, 0), err));
+  ASSERT_TRUE(cuda_sim_configure("fault=launch:0,launch:1"));
+  mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(200, 200), 0, 1), *q, *r;
+  mars_qr(a, MARS_QR_REDUCED, &q, &r);
+  mars_output keep[2] = {};
+  keep[0].tensor = q, keep[0].sink = MARS_SINK_KEEP;
+  keep[1].tensor = r, keep[1].sink = MARS_SINK_KEEP;
+  mars_job *job = nullptr;
+  ASSERT_TRUE(ok(mars_submit(s, keep, 2, &job, &err), err));
+  EXPECT_TRUE(ok(mars_wait(job, &err), err));
+  mars_job_release(job);
+  EXPECT_NE(log.find("in smaller tasks"), std::string::npos) << log;
+  EXPECT_TRUE(ok(mars_fetch(mars_max(mars_fabs(mars_sub(mars_matmul(q, r), a)), MARS_ALL), &worst, sizeof worst, &err), err));
+  EXPECT_LT(worst, 1e-13);
   mars_session_destroy(s);
   nothing_left();
 }

@@ -77,9 +77,10 @@ CUresult run_copy(const char *name, Pending &p) {
   CUresult r = CUDA_SUCCESS;
 
   Touch from = source(c);
-  /* what nobody wrote may be copied between devices, the copy is then as unwritten; to the host only as padding */
-  from.write = c.way == Way::inside;
-  if (c.way == Way::down && c.rows == 1 && !sg_memory_is_written(state().memory, c.src, c.width))
+  /* what nobody wrote may be copied between devices and to memory that the driver knows, where chunks rest that are not full yet: the
+     copy is then as unwritten. To other memory of the host, where results go, only as padding */
+  from.write = c.way == Way::inside || (c.way == Way::down && p.dst_checked);
+  if (c.way == Way::down && !p.dst_checked && c.rows == 1 && !sg_memory_is_written(state().memory, c.src, c.width))
     from.write = sg_memory_is_padded(state().memory, c.src, c.width) != 0;
   if (p.src_checked) r = check_touch(name, from, -1);
   if (r == CUDA_SUCCESS && p.dst_checked) r = check_touch(name, target(c), -1);
@@ -91,6 +92,9 @@ CUresult run_copy(const char *name, Pending &p) {
     for (size_t row = 0; row < c.rows; row++)
       sg_memory_copy_marks(state().memory, c.dst + row * c.dst_pitch, c.src + row * c.src_pitch, c.width);
   else if (p.dst_checked) mark_touch(target(c));
+  if ((c.way == Way::up && p.src_checked) || (c.way == Way::down && p.dst_checked))
+    for (size_t row = 0; row < c.rows; row++)
+      (c.way == Way::up ? sg_memory_marks_up : sg_memory_marks_down)(state().memory, c.dst + row * c.dst_pitch, c.src + row * c.src_pitch, c.width);
   return CUDA_SUCCESS;
 }
 

@@ -332,6 +332,39 @@ TEST_F(Driver, UnwrittenBytesAreReported) {
   OK(CU(cuMemFree)(p));
 }
 
+// A chunk that is not full yet may rest in memory that the driver knows: what nobody wrote is unwritten when it comes back.
+TEST_F(Driver, UnwrittenBytesRestOnTheHost) {
+  CUdeviceptr p, q;
+  alignas(64) unsigned char host[256], back[128];
+  memset(host, 7, sizeof host);
+  OK(CU(cuMemHostRegister)(host, sizeof host, 0));
+  OK(CU(cuMemAlloc)(&p, 256));
+  OK(CU(cuMemAlloc)(&q, 256));
+  OK(CU(cuMemsetD8)(p, 1, 32));
+  OK(CU(cuMemcpyDtoH)(host, p, 128));
+  EXPECT_EQ(host[31], 1);
+  EXPECT_EQ(host[32], 0xcb); /* seen by whoever uses it */
+  EXPECT_EQ(host[127], 0xcb);
+  EXPECT_EQ(host[128], 7);
+  memset(host + 64, 5, 8); /* the host fills some of it */
+  OK(CU(cuMemcpyHtoD)(q, host, 256));
+  OK(CU(cuMemcpyDtoH)(back, q + 64, 8));
+  OK(CU(cuMemcpyDtoH)(back, q + 128, 128)); /* never was a device's */
+  EXPECT_EQ(SIM(sg_sim_failed_checks)(nullptr, 0), 0u);
+  OK(CU(cuMemcpyDtoH)(back, q + 72, 8));
+  expect_failed_check("nobody wrote");
+  /* once it was full it is full */
+  OK(CU(cuMemsetD8)(p, 1, 256));
+  OK(CU(cuMemcpyDtoH)(host, p, 256));
+  memset(host, 0xcb, sizeof host);
+  OK(CU(cuMemcpyHtoD)(q, host, 256));
+  OK(CU(cuMemcpyDtoH)(back, q + 72, 8));
+  EXPECT_EQ(SIM(sg_sim_failed_checks)(nullptr, 0), 0u);
+  OK(CU(cuMemHostUnregister)(host));
+  OK(CU(cuMemFree)(p));
+  OK(CU(cuMemFree)(q));
+}
+
 TEST_F(Driver, LegacyStreamWaitsForBlockingOnes) {
   std::atomic<int> gate{0};
   CUstream blocking;

@@ -12,6 +12,8 @@ using sg::ByteMap;
 
 namespace {
 const size_t kFreedKept = 4096;
+const unsigned char kPale = 0xcb; /* in host memory: came from a device, where nobody had written it */
+const size_t kPaleWord = 8;
 
 const char *kind_name(sg_memory_kind kind) {
   static const char *const names[] = {"device", "pinned", "registered", "managed", "constant"};
@@ -281,6 +283,41 @@ void sg_memory_copy_marks(sg_memory *mem, uint64_t dst, uint64_t src, size_t byt
       to->mark(dst + i, 1);
     else if (to->written)
       to->written->clear(dst + i - to->info.base, 1);
+}
+
+void sg_memory_marks_down(sg_memory *mem, uint64_t host, uint64_t src, size_t bytes) {
+  std::shared_ptr<Allocation> to = mem->lookup(host), from = mem->lookup(src);
+  if (!to || !from || !to->holds(host, bytes) || !from->holds(src, bytes))
+    return;
+  const bool whole = from->is_written(src, bytes);
+  {
+    std::unique_lock<std::shared_mutex> hold(mem->lock);
+    if (!whole && !to->pale)
+      to->pale = std::make_unique<ByteMap>(to->info.bytes);
+  }
+  if (!to->pale || !to->pale->is_valid())
+    return;
+  to->pale->clear(host - to->info.base, bytes);
+  for (size_t i = 0; i < bytes && !whole; i++)
+    if (!from->is_written(src + i, 1)) {
+      to->pale->set(host + i - to->info.base, 1);
+      *reinterpret_cast<unsigned char *>(host + i) = kPale;
+    }
+}
+
+void sg_memory_marks_up(sg_memory *mem, uint64_t dst, uint64_t host, size_t bytes) {
+  std::shared_ptr<Allocation> to = mem->lookup(dst), from = mem->lookup(host);
+  if (!to || !from || !to->holds(dst, bytes) || !from->holds(host, bytes) || !to->written || !from->pale || !from->pale->is_valid())
+    return;
+  for (size_t i = 0; i + kPaleWord <= bytes;) {
+    size_t n = 0;
+    while (n < kPaleWord && from->pale->all(host + i + n - from->info.base, 1) &&
+           *reinterpret_cast<const unsigned char *>(host + i + n) == kPale)
+      n++;
+    if (n == kPaleWord)
+      to->written->clear(dst + i - to->info.base, kPaleWord);
+    i += n == kPaleWord ? n : n + 1;
+  }
 }
 
 static sg_memory_fault check(sg_memory *mem, uint64_t addr, size_t bytes, size_t align, int device,

@@ -76,6 +76,14 @@ int sg_memory_is_padded(sg_memory *mem, uint64_t addr, size_t bytes);
 void sg_memory_copy_marks(sg_memory *mem, uint64_t dst, uint64_t src, size_t bytes);
 
 /*
+ * The same for a copy that has been made between device memory and host memory of the registry, where a chunk that is not full yet may
+ * rest. What nobody wrote arrives as bytes of 0xcb, so that whoever uses it on the host is seen to be wrong. On the way back every eight
+ * such bytes that still have that value are as unwritten as they were; others the host has written, which nobody sees.
+ */
+void sg_memory_marks_down(sg_memory *mem, uint64_t host, uint64_t src, size_t bytes);
+void sg_memory_marks_up(sg_memory *mem, uint64_t dst, uint64_t host, size_t bytes);
+
+/*
  * May `device` (-1: the host, which needs no peer access) access [addr, addr + bytes) at this alignment (a
  * power of two)? The write check does not mark. On a fault `why` (may be NULL) says what is wrong with which
  * allocation.

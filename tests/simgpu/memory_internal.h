@@ -39,6 +39,7 @@ struct Allocation {
   uint64_t end;
   std::atomic<bool> is_live{true};  // a launch may hold the record of one that was freed meanwhile
   std::unique_ptr<ByteMap> written; // none: all of it counts as written
+  std::unique_ptr<ByteMap> pale;    // host memory: bytes that came from a device unwritten; none: there are none
 
   Allocation(const sg_memory_info &i) : info(i), end(i.base + i.bytes) {}
   bool holds(uint64_t addr, size_t bytes) const {
