@@ -32,6 +32,14 @@ if(MARS_HAS_CUDA)
   target_include_directories(gpu_measure SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
   target_link_libraries(gpu_measure PRIVATE cuda_shim mars_core OpenMP::OpenMP_C m)
   add_dependencies(gpu_measure mars_ops_header)
+  # The arena's slab against pools of the driver, for the same script.
+  add_executable(gpu_pools ${CMAKE_CURRENT_LIST_DIR}/gpu/pools.c)
+  target_include_directories(gpu_pools SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
+  target_link_libraries(gpu_pools PRIVATE cuda_shim mars_core ${CMAKE_DL_LIBS})
+  add_dependencies(gpu_pools mars_ops_header)
+  add_test(NAME gpu_pools COMMAND gpu_pools)
+  set_tests_properties(gpu_pools PROPERTIES SKIP_RETURN_CODE 77)
+  list(APPEND cuda_tests gpu_pools)
 
   if(TARGET mars_command AND TARGET mars-bench)
     # the script for machines with GPUs, on the simulated platform: a proof of the script

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds, runs the suites and the bench on a machine's real GPUs, compares with the host, and prints what was reached:
-# bandwidth of kernels by CUDA events, products against cuBLAS, transfers side by side.
+# bandwidth of kernels by CUDA events, products against cuBLAS, transfers side by side, and what a budget of memory is worth.
 #
 # usage: tests/gpu/run_on_gpu.sh [--build FOLDER] [--no-build] [--quick] [--simulator]
 #   --build      default build
@@ -120,6 +120,10 @@ else
   summary="$summary  compute-sanitizer: not installed, not run
 "
 fi
+
+# What a budget of memory is worth: the slab that the engine takes against pools of the driver.
+run "memory: a slab and pools" "$bin/gpu_pools" --device "${first#cuda:}"
+cat "$temp/log"
 
 # The table.
 for device in $found; do

@@ -70,6 +70,7 @@ void context_destroy(CUcontext ctx, Lock &lock) {
     if (it->second.ctx == ctx) allocation_free(it);
     it = next;
   }
+  pools_release(ctx->device, true);
   s.contexts.erase(ctx);
   s.ended_contexts.insert(ctx);
   update_peers(ctx->device);
@@ -247,6 +248,7 @@ CUresult CUDAAPI cuCtxGetApiVersion(CUcontext ctx, unsigned int *version) {
 CUresult CUDAAPI cuCtxSynchronize(void) {
   return call("cuCtxSynchronize", on_wait, [&](CUcontext ctx, Lock &lock) {
     context_wait(ctx, lock);
+    pools_release(ctx->device, false);
     return ctx->error;
   });
 }

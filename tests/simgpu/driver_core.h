@@ -57,8 +57,8 @@ struct FaultPlan {
 };
 
 struct Device {
-  size_t used = 0;       /* bytes of allocations, rounded as the driver rounds */
-  size_t pending_free = 0; /* bytes whose stream-ordered free has been issued and not run */
+  size_t used = 0;       /* bytes of allocations, rounded as the driver rounds, and what pools keep */
+  size_t pending_free = 0; /* bytes of no pool whose stream-ordered free has been issued and not run */
   uint64_t steps = 0;    /* copies, memsets and launches run */
   bool lost = false;
   CUcontext primary = nullptr;
@@ -176,6 +176,9 @@ CUresult stream_wait(CUstream s, Lock &lock);
 /* driver_memory.cc */
 CUresult device_allocate(CUcontext ctx, int device, CUmemoryPool pool, size_t bytes, Lock &lock, CUdeviceptr *out);
 void allocation_free(std::map<uintptr_t, Allocation>::iterator it);
+
+/* driver_pool.cc: what pools of a device hold beyond their release thresholds goes back to it; all that is unused, where `all`. */
+void pools_release(int device, bool all);
 bool host_range_known(const void *p, size_t bytes); /* pinned or registered */
 
 /* driver_check.cc, without the lock, `mapping` held shared: is the memory there; CUDA_ERROR_ILLEGAL_ADDRESS and a failed
@@ -223,7 +226,9 @@ struct CUevent_st {
 struct CUmemPoolHandle_st {
   int device = 0;
   bool owned_by_device = false;
-  size_t used = 0, used_high = 0;
+  size_t used = 0, used_high = 0; /* less what has been asked to be freed: allocations behind that may have it, whatever their stream */
+  size_t pending = 0;             /* of that, what has not been freed yet */
+  size_t reserved = 0, reserved_high = 0; /* of the device's memory: used, pending, and freed but kept */
   uint64_t threshold = 0;
   int reuse[3] = {1, 1, 1};
   size_t max_bytes = 0;

@@ -1,6 +1,7 @@
 /* Device memory, pinned memory, registrations, and what is known of a pointer. */
 #include "driver_api.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -82,7 +83,11 @@ CUresult device_allocate(CUcontext ctx, int device, CUmemoryPool pool, size_t by
   if (out == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   a.charged = round_up(bytes, granule);
   if (a.charged < bytes) return CUDA_ERROR_OUT_OF_MEMORY;
-  auto fits = [&] { return d.used <= s.config.bytes && a.charged <= s.config.bytes - d.used; };
+  auto grows = [&] { /* the device's part of it, beyond what the pool keeps */
+    size_t kept = pool != nullptr && pool->reserved > pool->used ? pool->reserved - pool->used : 0;
+    return a.charged > kept ? a.charged - kept : 0;
+  };
+  auto fits = [&] { return d.used <= s.config.bytes && grows() <= s.config.bytes - d.used; };
   /* what a stream is about to give back counts: the allocation is put behind it */
   if (!fits() && d.pending_free > 0 && a.charged <= s.config.bytes - (d.used - d.pending_free))
     s.changed.wait(lock, [&] { return fits() || d.pending_free == 0 || ctx->error != CUDA_SUCCESS; });
@@ -100,10 +105,12 @@ CUresult device_allocate(CUcontext ctx, int device, CUmemoryPool pool, size_t by
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   s.allocations[uintptr_t(p)] = a;
-  d.used += a.charged;
+  d.used += grows();
   if (pool != nullptr) {
+    pool->reserved += grows();
     pool->used += a.charged;
-    if (pool->used_high < pool->used) pool->used_high = pool->used;
+    pool->used_high = std::max(pool->used_high, pool->used);
+    pool->reserved_high = std::max(pool->reserved_high, pool->reserved);
   }
   *out = uintptr_t(p);
   return CUDA_SUCCESS;
@@ -119,10 +126,10 @@ void allocation_free(std::map<uintptr_t, Allocation>::iterator it) {
   race_forget(uintptr_t(p), a.bytes);
   if (a.device >= 0) {
     Device &d = s.devices[size_t(a.device)];
-    d.used -= a.charged;
-    if (a.freeing) d.pending_free -= a.charged;
+    if (a.pool == nullptr) d.used -= a.charged;
+    if (a.pool == nullptr && a.freeing) d.pending_free -= a.charged;
   }
-  if (a.pool != nullptr) a.pool->used -= a.charged;
+  if (a.pool != nullptr) (a.freeing ? a.pool->pending : a.pool->used) -= a.charged;
   if (a.mapped != 0) unmap(p, a.mapped);
   s.changed.notify_all();
 }

@@ -1,5 +1,13 @@
-/* Stream-ordered allocation. Memory goes back to the device when its free runs: a pool keeps nothing in reserve. */
+/*
+ * Stream-ordered allocation. Memory that is freed stays the pool's, for allocations from it alone and at once, until the next call that
+ * waits for a stream, an event or the context: then what is more than the release threshold goes back to the device, as the
+ * documentation has it.
+ * Not modelled, as nothing says how it is: the unit in which a pool grows, memory in pieces inside it, and whether the driver takes
+ * what a pool keeps for other allocations of the process.
+ */
 #include "driver_api.h"
+
+#include <algorithm>
 
 using namespace sg;
 
@@ -20,6 +28,13 @@ CUmemoryPool default_pool(int device) {
   Device &d = state().devices[size_t(device)];
   if (d.default_pool == nullptr) d.default_pool = pool_make(device, 0, true);
   return d.default_pool;
+}
+
+void pool_shrink(CUmemoryPool pool, size_t keep) {
+  const size_t to = std::min(pool->reserved, std::max(pool->used + pool->pending, keep));
+  state().devices[size_t(pool->device)].used -= pool->reserved - to;
+  pool->reserved = to;
+  state().changed.notify_all();
 }
 
 bool pool_valid(CUmemoryPool pool) { return pool != nullptr && state().pools.count(pool) != 0; }
@@ -43,6 +58,12 @@ CUresult allocate_on(CUdeviceptr *out, size_t bytes, CUmemoryPool pool, CUcontex
 }
 
 } // namespace
+
+void pools_release(int device, bool all) {
+  for (CUmemoryPool pool : state().pools)
+    if (pool->device == device) pool_shrink(pool, all ? 0 : size_t(pool->threshold));
+}
+
 } // namespace sg
 
 CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr *out, size_t bytes, CUstream handle) {
@@ -79,7 +100,12 @@ CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr p, CUstream handle) {
       if (at != state().allocations.end() && at->second.id == id) allocation_free(at);
     };
     it->second.freeing = true;
-    s.devices[size_t(it->second.device)].pending_free += it->second.charged;
+    if (CUmemoryPool pool = it->second.pool) {
+      pool->used -= it->second.charged;
+      pool->pending += it->second.charged;
+    } else {
+      s.devices[size_t(it->second.device)].pending_free += it->second.charged;
+    }
     stream_issue(stream, std::move(op));
     return CUDA_SUCCESS;
   });
@@ -128,8 +154,12 @@ CUresult CUDAAPI cuMemPoolDestroy(CUmemoryPool pool) {
   return call("cuMemPoolDestroy", on_nothing_release, [&](CUcontext, Lock &) {
     State &s = state();
     if (!pool_valid(pool) || pool->owned_by_device) return CUDA_ERROR_INVALID_VALUE;
-    for (auto &a : s.allocations) /* they live until they are freed */
-      if (a.second.pool == pool) a.second.pool = nullptr;
+    pool_shrink(pool, 0);
+    for (auto &a : s.allocations) { /* they live until they are freed */
+      if (a.second.pool != pool) continue;
+      a.second.pool = nullptr;
+      if (a.second.freeing) s.devices[size_t(a.second.device)].pending_free += a.second.charged;
+    }
     for (Device &d : s.devices)
       if (d.current_pool == pool) d.current_pool = nullptr;
     s.pools.erase(pool);
@@ -139,9 +169,12 @@ CUresult CUDAAPI cuMemPoolDestroy(CUmemoryPool pool) {
   });
 }
 
-CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, size_t) {
-  return call("cuMemPoolTrimTo", on_nothing,
-              [&](CUcontext, Lock &) { return pool_valid(pool) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; });
+CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, size_t keep) {
+  return call("cuMemPoolTrimTo", on_nothing, [&](CUcontext, Lock &) {
+    if (!pool_valid(pool)) return CUDA_ERROR_INVALID_VALUE;
+    pool_shrink(pool, keep);
+    return CUDA_SUCCESS;
+  });
 }
 
 CUresult CUDAAPI cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute what, void *value) {
@@ -155,7 +188,8 @@ CUresult CUDAAPI cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute wh
     case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
     case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
       if (*static_cast<cuuint64_t *>(value) != 0) return CUDA_ERROR_INVALID_VALUE;
-      pool->used_high = pool->used;
+      if (what == CU_MEMPOOL_ATTR_USED_MEM_HIGH) pool->used_high = pool->used;
+      else pool->reserved_high = pool->reserved;
       break;
     default: return CUDA_ERROR_INVALID_VALUE;
     }
@@ -171,9 +205,9 @@ CUresult CUDAAPI cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute wh
     case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC: *static_cast<int *>(value) = pool->reuse[1]; break;
     case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: *static_cast<int *>(value) = pool->reuse[2]; break;
     case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: *static_cast<cuuint64_t *>(value) = pool->threshold; break;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: *static_cast<cuuint64_t *>(value) = pool->reserved; break;
     case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: *static_cast<cuuint64_t *>(value) = pool->used; break;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH: *static_cast<cuuint64_t *>(value) = pool->reserved_high; break;
     case CU_MEMPOOL_ATTR_USED_MEM_HIGH: *static_cast<cuuint64_t *>(value) = pool->used_high; break;
     default: return CUDA_ERROR_INVALID_VALUE;
     }

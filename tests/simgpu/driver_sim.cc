@@ -24,6 +24,7 @@ void sg::state_rebuild() {
 static void end_everything(Lock &lock) {
   State &s = state();
   while (!s.contexts.empty()) context_destroy(*s.contexts.begin(), lock);
+  for (auto &a : s.allocations) a.second.pool = nullptr;
   for (CUmemoryPool p : s.pools) delete p;
   s.pools.clear();
   while (!s.allocations.empty()) allocation_free(s.allocations.begin());

@@ -163,6 +163,7 @@ CUresult CUDAAPI cuStreamSynchronize(CUstream handle) {
     CUstream s = nullptr;
     CUresult r = stream_resolve(ctx, handle, &s);
     if (r == CUDA_SUCCESS) r = stream_wait(s, lock);
+    if (r == CUDA_SUCCESS && state().contexts.count(ctx) != 0) pools_release(ctx->device, false);
     return r == CUDA_SUCCESS && state().contexts.count(ctx) != 0 ? ctx->error : r;
   });
 }
@@ -322,7 +323,9 @@ CUresult CUDAAPI cuEventSynchronize(CUevent e) {
       Ticket t = e->ticket;
       ticket_wait(t, lock);
     }
-    return state().contexts.count(ctx) != 0 ? ctx->error : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (state().contexts.count(ctx) == 0) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    pools_release(ctx->device, false);
+    return ctx->error;
   });
 }
 

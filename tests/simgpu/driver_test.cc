@@ -419,6 +419,45 @@ TEST_F(Driver, StreamOrderedPools) {
   EXPECT_EQ(live().device_bytes, 0u);
 }
 
+// What has been freed is the pool's until somebody waits; then what is more than its threshold is the device's again.
+TEST_F(Driver, PoolsKeepWhatTheirThresholdSays) {
+  const auto pool_bytes = [](CUmemoryPool pool, CUmemPool_attribute what) {
+    cuuint64_t bytes = 0;
+    EXPECT_EQ(CU(cuMemPoolGetAttribute)(pool, what, &bytes), CUDA_SUCCESS);
+    return bytes;
+  };
+  const auto free_bytes = [] {
+    size_t free = 0, total = 0;
+    EXPECT_EQ(CU(cuMemGetInfo)(&free, &total), CUDA_SUCCESS);
+    return free;
+  };
+  const size_t all = free_bytes(), big = 40 << 20;
+  cuuint64_t threshold = 10 << 20, zero = 0;
+  CUmemoryPool pool;
+  CUdeviceptr p, other;
+  OK(CU(cuDeviceGetDefaultMemPool)(&pool, 0));
+  OK(CU(cuMemPoolSetAttribute)(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &zero));
+  OK(CU(cuMemAllocAsync)(&p, big, stream[0]));
+  OK(CU(cuMemFreeAsync)(p, stream[0]));
+  while (CU(cuStreamQuery)(stream[0]) == CUDA_ERROR_NOT_READY) {}
+  EXPECT_EQ(pool_bytes(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT), 0u);
+  EXPECT_EQ(pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT), big);
+  EXPECT_EQ(free_bytes(), all - big);
+  EXPECT_EQ(CU(cuMemAlloc)(&other, big), CUDA_ERROR_OUT_OF_MEMORY);
+  OK(CU(cuMemAllocAsync)(&p, big, stream[0])); /* the same again */
+  OK(CU(cuMemFreeAsync)(p, stream[0]));
+  OK(CU(cuMemPoolSetAttribute)(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold));
+  OK(CU(cuStreamSynchronize)(stream[0]));
+  EXPECT_EQ(pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT), threshold);
+  EXPECT_EQ(pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH), big);
+  EXPECT_EQ(free_bytes(), all - threshold);
+  OK(CU(cuMemPoolTrimTo)(pool, 4096));
+  EXPECT_EQ(free_bytes(), all - 4096);
+  OK(CU(cuMemPoolSetAttribute)(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &zero));
+  OK(CU(cuCtxSynchronize)());
+  EXPECT_EQ(free_bytes(), all);
+}
+
 TEST_F(Driver, PoolMemoryOnAnotherStreamNeedsOrder) {
   CUstream other;
   CUdeviceptr p;
