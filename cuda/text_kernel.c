@@ -5,6 +5,9 @@
 
 /* Without a wish for blocks on a multiprocessor, ptxas spills registers of reductions to reach a rounder number of blocks. */
 static const char *const HEAD_REDUCE = "extern \"C\" __global__ void __launch_bounds__(256, 2) mx_kernel(const mx_p p) {\n";
+/* Accumulators stand in registers twice, as leaf and pile: those of more than four reductions want more than half of a multiprocessor. */
+static const char *const HEAD_MANY = "extern \"C\" __global__ void __launch_bounds__(256, 1) mx_kernel(const mx_p p) {\n";
+enum { FEW_REDUCTIONS = 4 };
 static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
 
 /* c_first .. c_last-1 of the C-order number in `number` */
@@ -54,15 +57,16 @@ static int unroll_of(const mx_program *p) {
 
 static void write_reduce(mx_text_frame *f) {
   const mx_text_variant *v = f->v;
-  int d1 = v->dims[0], d2 = d1 + v->dims[1];
+  int d1 = v->dims[0], d2 = d1 + v->dims[1], reductions = 0;
 
   for (int o = 0; o < f->prog->n_out; o++) {
     if (!f->prog->outs[o].reduce) continue;
+    reductions++;
     mx_text_append(f->t, "typedef ");
     mx_text_accumulator(f->t, &f->prog->outs[o]);
     mx_text_put(f->t, " R%d;\n", o);
   }
-  mx_text_append(f->t, HEAD_REDUCE);
+  mx_text_append(f->t, reductions > FEW_REDUCTIONS ? HEAD_MANY : HEAD_REDUCE);
   mx_text_put(f->t,
               "  __shared__ u32 shared[MX_WORDS * MX_BLOCK];\n"
               "  const idx ko = (idx)p.w[%d], nr = (idx)p.w[%d], ki = (idx)p.w[%d], rows = (idx)p.w[%d];\n"

@@ -90,12 +90,6 @@ bool cuda_source_split(const char *text, const char **kernel, bool *is_complex) 
   return strstr(at, "mx_kernel(") != NULL && strstr(at, "#define") == NULL;
 }
 
-void cuda_source_add_text(cuda_source *s, const char *kernel) {
-  open_kernel(s);
-  mx_text_append(&s->text, kernel);
-  close_kernel(s);
-}
-
 const char *cuda_source_text(const cuda_source *s) { return s->text.failed ? NULL : s->text.buf; }
 bool cuda_can(const vm_prog *p, const char **why) { return mx_text_can(vm_program(p), why); }
 
@@ -120,17 +114,23 @@ bool cuda_has_nvrtc(const char **why) {
   return mx_cuda_has(cu, MX_LIB_NVRTC);
 }
 
+static const char *const report_options[] = {"--fmad=false", "--std=c++17", "--ptxas-options=-v", "--disable-warnings", NULL};
+enum { N_REPORT_OPTIONS = sizeof report_options / sizeof *report_options - 1 };
+
+const char *cuda_report_option(int i) { return report_options[i]; }
+
 char *cuda_compile_report(const char *text, int arch, bool *ok) {
   const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
   char option[64];
-  const char *options[] = {option, "--fmad=false", "--std=c++17", "--ptxas-options=-v", "--disable-warnings"};
+  const char *options[1 + N_REPORT_OPTIONS] = {option};
   nvrtcProgram prog = NULL;
   size_t bytes = 0;
   char *log;
 
   snprintf(option, sizeof option, "--gpu-architecture=sm_%d", arch);
+  for (int i = 0; i < N_REPORT_OPTIONS; i++) options[1 + i] = report_options[i];
   *ok = cu->nvrtcCreateProgram(&prog, text, "mars.cu", 0, NULL, NULL) == NVRTC_SUCCESS &&
-        cu->nvrtcCompileProgram(prog, 5, options) == NVRTC_SUCCESS;
+        cu->nvrtcCompileProgram(prog, 1 + N_REPORT_OPTIONS, options) == NVRTC_SUCCESS;
   cu->nvrtcGetProgramLogSize(prog, &bytes);
   log = calloc(1, bytes + 1);
   cu->nvrtcGetProgramLog(prog, log);

@@ -23,10 +23,9 @@ cuda_source *cuda_source_new(bool with_complex);
 void cuda_source_free(cuda_source *s);
 void cuda_source_add(cuda_source *s, const vm_prog *p, const cuda_variant *v);
 void cuda_source_add_combine(cuda_source *s, const vm_prog *p, int slot);
-/* A whole text as the compiler got it (MARS_KERNEL_SOURCES): its kernel without the device texts before it. false: it is none that
-   can stand beside others (a kernel of copies or matrices). *is_complex: it needs those functions. */
+/* A whole text as the compiler got it (MARS_KERNEL_SOURCES): its kernel without the device texts before it. false: it is none of a
+   program (but of copies or matrices). *is_complex: it needs those functions. */
 bool cuda_source_split(const char *text, const char **kernel, bool *is_complex);
-void cuda_source_add_text(cuda_source *s, const char *kernel);
 const char *cuda_source_text(const cuda_source *s); /* NULL: there was no memory */
 bool cuda_can(const vm_prog *p, const char **why);
 bool cuda_elementwise(int op, const char **name, int *arity);
@@ -39,6 +38,8 @@ int cuda_vec(const vm_prog *p, int widest); /* elements that a thread takes at o
 bool cuda_has_nvrtc(const char **why);
 /* Compiles for sm_<arch> and returns the compiler's whole log with its resource report; free. *ok: it compiled. */
 char *cuda_compile_report(const char *text, int arch, bool *ok);
+/* The options of that beside the architecture: mx_compile's, and what makes the report; NULL behind the last. */
+const char *cuda_report_option(int i);
 /* mx_compile: the PTX (free) or NULL and err */
 char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err);
 int cuda_arch(int capability);
