@@ -152,7 +152,7 @@ static void save(const char *file, const mx_compiled *c) {
     (void)unlink(temp);
 }
 
-/* $MARS_KERNEL_SOURCES: a folder that gets the text of every kernel, by the same name as in the cache. */
+/* $MARS_KERNEL_SOURCES: a folder that gets the text of every kernel that compiles, by the same name as in the cache. */
 static void keep_source(const char *source, const char *name) {
   const char *dir = getenv("MARS_KERNEL_SOURCES");
   char path[1200];
@@ -234,12 +234,12 @@ mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, i
   choose_options(cu, arch, flags, &o);
   key = key_of(&o, source);
   snprintf(name, sizeof name, "%016llx%016llx", (unsigned long long)key.high64, (unsigned long long)key.low64);
-  keep_source(source, name);
-  if (caching) {
-    snprintf(file, sizeof file, "%s/%s", folder, name);
-    if (load(mem, file, out)) return MARS_OK;
+  if (caching) snprintf(file, sizeof file, "%s/%s", folder, name);
+  if (!caching || !load(mem, file, out)) {
+    st = compile(cu, mem, source, &o, machine, out, err);
+    if (st != MARS_OK) return st;
+    if (caching) save(file, out);
   }
-  st = compile(cu, mem, source, &o, machine, out, err);
-  if (st == MARS_OK && caching) save(file, out);
-  return st;
+  keep_source(source, name);
+  return MARS_OK;
 }

@@ -124,7 +124,10 @@ protected:
       char *raw = cuda_compile_report(k.text.c_str(), arch, &ok);
       const std::string log = raw;
       free(raw);
-      ASSERT_TRUE(ok && !kernel_reports(log).empty()) << k.file << " sm_" << arch << ": " << log.substr(0, 3000);
+      if (!ok || kernel_reports(log).empty()) {
+        ADD_FAILURE() << k.file << " sm_" << arch << ": " << log.substr(0, 3000);
+        return;
+      }
       const Proof p = proof_of(log);
       known_[{key, arch}] = p;
       if (out_.is_open()) out_ << key << ' ' << arch << ' ' << p.stack << ' ' << p.stores << ' ' << p.loads << ' ' << p.registers << ' ' << k.file << std::endl;
@@ -153,9 +156,9 @@ TEST_F(Matrix, CompilesWithoutSpills) {
       continue;
     }
     if (!all) prove(k, key);
-    if (HasFatalFailure()) return;
     const bool spills = may_spill(k.text), stack = spills || may_have_stack(k.text);
     for (int arch : kArchs) {
+      if (known_.count({key, arch}) == 0) continue;
       const Proof &p = known_[{key, arch}];
       EXPECT_TRUE(p.stores + p.loads == 0 || spills) << k.file << " spills on sm_" << arch << ": " << p.stores << " bytes stored, " << p.loads << " loaded";
       EXPECT_TRUE(p.stack == 0 || stack) << k.file << " sm_" << arch << ": " << p.stack << " bytes of stack";

@@ -38,7 +38,8 @@ int cuda_vec(const vm_prog *p, int widest); /* elements that a thread takes at o
 bool cuda_has_nvrtc(const char **why);
 /* Compiles for sm_<arch> and returns the compiler's whole log with its resource report; free. *ok: it compiled. */
 char *cuda_compile_report(const char *text, int arch, bool *ok);
-/* The options of that beside the architecture: mx_compile's, and what makes the report; NULL behind the last. */
+/* The options of that beside the architecture: mx_compile's, less what only leaves out declarations, and what makes the report; NULL
+   behind the last. */
 const char *cuda_report_option(int i);
 /* mx_compile: the PTX (free) or NULL and err */
 char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err);
