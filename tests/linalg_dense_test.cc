@@ -140,8 +140,16 @@ TEST(DenseQr, OneResultAlone) {
     ASSERT_TRUE(fetch_all(s, {q, r}, &both));
     mars_qr(tensor(s, x), MARS_QR_REDUCED, &q1, nullptr);
     mars_qr(tensor(s, x), MARS_QR_REDUCED, nullptr, &r1);
-    EXPECT_TRUE(same_bits(fetched(q1), both[0]));
-    EXPECT_TRUE(same_bits(fetched(r1), both[1]));
+    const Array alone[] = {fetched(q1), fetched(r1)};
+    for (int i = 0; i < 2; i++) {
+      if (!threads_move_work()) {
+        EXPECT_TRUE(same_bits(alone[i], both[(size_t)i]));
+        continue;
+      }
+      // with one result the host may get other tasks than with two, and its library rounds in another way
+      const Mat<double> got = matrix<double>(alone[i]), want = matrix<double>(both[(size_t)i]);
+      EXPECT_LE(frobenius(minus(got, want)), 1e-11 * frobenius(want));
+    }
   }
 }
 
