@@ -125,7 +125,8 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
     plan.count = 4;
     plan.memory_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
     plan.peers = true;
-    plan.refuse_every = 7;
+    const char *refuse = getenv("MARS_TEST_REFUSE_EVERY");
+    plan.refuse_every = refuse ? atoi(refuse) : 7;
     plan.fail_at = -1;
     fake_set(&plan);
     return true;

@@ -248,7 +248,8 @@ void mx_leave_ahead(mx_scheduler *z, int a, int32_t position) {
     if (c < 0 || mx_next_use(z, a, c) <= position + FAR || mx_recomputable(z, a, c)) return;
     if (a == 0 && !mx_can_spill(z, c)) return;
     if (mx_chunk_flags(z, c) & MX_TAKEN && mx_next_use(z, a, c) <= position + 4 * MX_LOOKAHEAD) return; /* it would soon be another */
-    if (!save(z, a, c, position, mx_next_use(z, a, c) - 1)) return;
+    /* what the host has for as late a use stays there: it may be what was just copied down, and the two would change places for ever */
+    if (!save(z, a, c, position, mx_next_use(z, a, c))) return;
     r->s[c].flags |= MX_AHEAD;
     r->clean_ahead += mx_room_of(z, a, c);
     mx_track_all(z, c);
