@@ -18,10 +18,12 @@ foreach(suite api_reduce api_outofcore)
   devices_suite("fake:0,fake:1" ${suite})
 endforeach()
 
-# What the whole suites on simulated GPUs have found: a plan whose chunks changed places for ever.
+# What the whole suites on simulated GPUs have found: a plan whose chunks changed places for ever, and one that the validator took
+# for wrong, as chunks of less than a page had all of it.
 function(devices_case name suite devices bytes cases)
   add_test(NAME ${name} COMMAND ${suite}_test --gtest_filter=${cases})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS "api;devices;release" ENVIRONMENT
                        "MARS_TEST_DEVICES=${devices};MARS_TEST_DEVICE_BYTES=${bytes};MARS_TEST_REFUSE_EVERY=0")
 endfunction()
 devices_case(api_graph_copied_down_ahead api_graph fake:0 262144 Seeds/LargeGraphs.MatchTheNaiveEvaluatorOutOfCore/0)
+devices_case(linalg_product_below_a_page linalg_product fake:0,fake:1,fake:2,fake:3 1048576 Dtype/Matmul.EveryOrigin/c128)

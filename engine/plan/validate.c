@@ -48,6 +48,9 @@ static bool claim(arena *k, int64_t at, int64_t bytes, bool take) {
   return true;
 }
 
+/* What a chunk has in an arena is what the planner's allocator gives it, rounded up: all of it changes hands with the chunk. */
+static int64_t room_of(const mx_pchunk *c, int device) { return mx_space_round(mx_chunk_room(c, device)); }
+
 /* Memory of this range may be written by step s: its last users are among what s waits for. COMPUTE steps of a device run in
    order and have waited themselves: scratch that lay there meanwhile hands on no more than its COMPUTE step. */
 static bool fenced(const check *k, const arena *r, int64_t at, int64_t bytes, int32_t after, int32_t after_store) {
@@ -78,7 +81,7 @@ static const char *settle(check *k, const mx_step *s) {
   const mx_plan *p = k->plan;
   arena *r = &k->arena[s->device];
   const mx_pchunk *c = &p->chunks.at[s->id];
-  const int64_t room = mx_chunk_room(c, s->device);
+  const int64_t room = room_of(c, s->device);
   if (r->offset[s->id] >= 0) return "chunk is resident already";
   if (!claim(r, s->offset, room, true)) return "memory is in use or outside the arena";
   if (!own_fence(k, s)) return "waits for what is no computation of its device before it";
@@ -106,7 +109,7 @@ static const char *copy(check *k, const mx_step *s, int32_t number) {
   if (s->flags >= k->n || s->flags == s->device) return "copies from no other arena";
   arena *from = &k->arena[s->flags];
   if (from->offset[s->id] < 0 || !from->filled[s->id]) return "copies what is not there";
-  touch(from, from->offset[s->id], mx_chunk_room(&k->plan->chunks.at[s->id], s->flags), number, true);
+  touch(from, from->offset[s->id], room_of(&k->plan->chunks.at[s->id], s->flags), number, true);
   return settle(k, s);
 }
 
@@ -122,7 +125,7 @@ static const char *compute(check *k, const mx_step *s, int32_t number) {
     for (int32_t o = t->first_out; o < t[1].first_out; o++) taken |= p->chunks.at[p->outs.at[o]].takes == c;
     if (taken) continue;
     if (p->chunks.at[c].bytes && (r->offset[c] < 0 || !r->filled[c])) return "an operand is not resident";
-    if (p->chunks.at[c].bytes) touch(r, r->offset[c], mx_chunk_room(&p->chunks.at[c], s->device), number, false);
+    if (p->chunks.at[c].bytes) touch(r, r->offset[c], room_of(&p->chunks.at[c], s->device), number, false);
   }
   if (p->kernels.at[t->kernel].home > 1 && p->kernels.at[t->kernel].home - 1 != s->device) return "is about memory that another device alone reaches";
   for (int32_t i = t->first_out; i < t[1].first_out; i++) {
@@ -137,7 +140,7 @@ static const char *compute(check *k, const mx_step *s, int32_t number) {
     if (p->chunks.at[c].takes >= 0 && r->taken[p->chunks.at[c].takes] != r->offset[c])
       return "a result does not stand where what it updates stood";
     r->filled[c] = 1;
-    touch(r, r->offset[c], mx_chunk_room(&p->chunks.at[c], s->device), number, false);
+    touch(r, r->offset[c], room_of(&p->chunks.at[c], s->device), number, false);
   }
   return NULL;
 }
@@ -150,7 +153,7 @@ static const char *leave(check *k, const mx_step *s) {
     return NULL;
   }
   if (r->offset[s->id] < 0) return "frees what is not resident";
-  if (r->offset[s->id] != s->offset || !claim(r, s->offset, mx_chunk_room(&k->plan->chunks.at[s->id], s->device), false))
+  if (r->offset[s->id] != s->offset || !claim(r, s->offset, room_of(&k->plan->chunks.at[s->id], s->device), false))
     return "frees another's memory";
   if (s->flags & MX_FREE_DEAD && s->device) return "gives a spill slot back from a device that does not own it";
   if (s->flags & MX_FREE_TAKEN) r->taken[s->id] = r->filled[s->id] ? s->offset : -1;
@@ -173,7 +176,7 @@ static const char *replay(check *k, const mx_step *s, int32_t number) {
   case MX_STEP_STORE:
     if (s->device || r->offset[s->id] < 0 || !r->filled[s->id]) return "stores what is not there";
     if (s->tier == MX_TIER_SPILL) k->spilled[s->id] = 1;
-    touch(r, r->offset[s->id], mx_chunk_room(&k->plan->chunks.at[s->id], 0), number, true);
+    touch(r, r->offset[s->id], room_of(&k->plan->chunks.at[s->id], 0), number, true);
     return NULL;
   case MX_STEP_FREE: return leave(k, s);
   default: return "is of a kind that no device has";
@@ -194,12 +197,12 @@ static const char *begin(check *k) {
       arena *r = &k->arena[e->device];
       r->offset[c] = e->there;
       r->filled[c] = 1;
-      if (!claim(r, e->there, mx_chunk_room(&p->chunks.at[c], e->device), true)) return "kept chunks overlap";
+      if (!claim(r, e->there, room_of(&p->chunks.at[c], e->device), true)) return "kept chunks overlap";
     }
     if (e->offset < 0) continue;
     k->arena[0].offset[c] = e->offset;
     k->arena[0].filled[c] = 1;
-    if (!claim(&k->arena[0], e->offset, mx_chunk_room(&p->chunks.at[c], 0), true)) return "kept chunks overlap";
+    if (!claim(&k->arena[0], e->offset, room_of(&p->chunks.at[c], 0), true)) return "kept chunks overlap";
   }
   for (int64_t i = 0; i < p->n_holds; i++) {
     const mx_hold *h = &p->holds[i];
@@ -247,13 +250,13 @@ static void measure(arena *r, const mx_plan *p, int a) {
   for (int64_t i = 0; i < p->steps.n; i++) {
     const mx_step *s = &p->steps.at[i];
     if (s->device != a || (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD && s->kind != MX_STEP_COPY)) continue;
-    name(&e, s->offset, mx_chunk_room(&p->chunks.at[s->id], a));
+    name(&e, s->offset, room_of(&p->chunks.at[s->id], a));
   }
   for (int64_t c = 0; c < p->chunks.n; c++) {
     int32_t v = p->chunks.at[c].value;
     if (v < 0 || p->values.at[v].kind != MX_PV_KEPT) continue;
     const mx_chunk *k = &p->values.at[v].value->chunks[p->chunks.at[c].index];
-    if (!a || k->device == a) name(&e, a ? k->there : k->offset, mx_chunk_room(&p->chunks.at[c], a));
+    if (!a || k->device == a) name(&e, a ? k->there : k->offset, room_of(&p->chunks.at[c], a));
   }
   r->gap = (e.low_end + UNIT - 1) / UNIT * UNIT;
   r->gap_bytes = e.high_end ? (e.high_begin / UNIT * UNIT - r->gap) : 0;
