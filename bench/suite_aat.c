@@ -15,7 +15,7 @@
 
 #define SEED 20240310u
 #define STREAM 0u      /* the first one after seeding */
-#define LIMIT_MOST 4000 /* order of the limit's product; its time is scaled by the flops */
+#define LIMIT_MOST 8000 /* order of the limit's product; its time is scaled by the flops */
 
 typedef struct aat_case {
   const bench_options *o;
