@@ -5,9 +5,9 @@
 
 /* Without a wish for blocks on a multiprocessor, ptxas spills registers of reductions to reach a rounder number of blocks. */
 static const char *const HEAD_REDUCE = "extern \"C\" __global__ void __launch_bounds__(256, 2) mx_kernel(const mx_p p) {\n";
-/* Accumulators stand in registers twice, as leaf and pile: those of more than four reductions want more than half of a multiprocessor. */
+/* Accumulators stand in registers twice, as leaf and pile: many of them want more than half of a multiprocessor. */
 static const char *const HEAD_MANY = "extern \"C\" __global__ void __launch_bounds__(256, 1) mx_kernel(const mx_p p) {\n";
-enum { FEW_REDUCTIONS = 4 };
+enum { FEW_ACCUMULATORS = 4, OF_COMPLEX = 3, OF_MOMENTS = 2 };
 static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
 
 /* c_first .. c_last-1 of the C-order number in `number` */
@@ -28,7 +28,7 @@ static void put_split(mx_text_frame *f, const char *number, int first, int last,
 static void write_points(mx_text_frame *f) {
   int nd = f->layout.nd, vec = f->v->vec;
 
-  mx_text_append(f->t, HEAD);
+  mx_text_append(f->t, mx_text_wants_complex(f->prog) ? HEAD_MANY : HEAD); /* ptxas spilled exp2 of c128 for sm_100 to stay at 32 registers */
   mx_text_append(f->t, "  const idx n = (idx)p.w[0], step = (idx)gridDim.x * 256;\n"
                        "  for (idx q = (idx)blockIdx.x * 256 + threadIdx.x; q < n; q += step) {\n");
   if (vec == 1) {
@@ -55,18 +55,24 @@ static int unroll_of(const mx_program *p) {
   return p->cost > 8 || p->n_instrs > 12 || p->n_out > 2 || mx_text_wants_complex(p) ? 2 : 4;
 }
 
+static int weight_of(const mx_out_desc *out) {
+  const mx_acc acc = mx_op_row_of(out->op)->acc;
+
+  return out->src >= MARS_C64 ? OF_COMPLEX : acc == MX_ACC_MOMENTS || acc == MX_ACC_NANMOMENTS ? OF_MOMENTS : 1;
+}
+
 static void write_reduce(mx_text_frame *f) {
   const mx_text_variant *v = f->v;
-  int d1 = v->dims[0], d2 = d1 + v->dims[1], reductions = 0;
+  int d1 = v->dims[0], d2 = d1 + v->dims[1], accumulators = 0;
 
   for (int o = 0; o < f->prog->n_out; o++) {
     if (!f->prog->outs[o].reduce) continue;
-    reductions++;
+    accumulators += weight_of(&f->prog->outs[o]);
     mx_text_append(f->t, "typedef ");
     mx_text_accumulator(f->t, &f->prog->outs[o]);
     mx_text_put(f->t, " R%d;\n", o);
   }
-  mx_text_append(f->t, reductions > FEW_REDUCTIONS ? HEAD_MANY : HEAD_REDUCE);
+  mx_text_append(f->t, accumulators > FEW_ACCUMULATORS ? HEAD_MANY : HEAD_REDUCE);
   mx_text_put(f->t,
               "  __shared__ u32 shared[MX_WORDS * MX_BLOCK];\n"
               "  const idx ko = (idx)p.w[%d], nr = (idx)p.w[%d], ki = (idx)p.w[%d], rows = (idx)p.w[%d];\n"
