@@ -1,2 +1,3 @@
 mars_linalg_test(linalg_tall_test)
 mars_linalg_test(linalg_passing_test)
+mars_linalg_test(linalg_order_test)

@@ -208,11 +208,24 @@ static int32_t below(const orderer *o, frame *f) {
   return -1;
 }
 
+/* A reader was ready when it was queued. Since then a block of its kernel may have begun that cannot go on yet: then it comes when
+   it is wanted, for what the block waits for may be begun already and lie below on the stack. */
+static bool comes_too_soon(const orderer *o, int32_t task) {
+  return o->state[task] == QUEUED && o->readers.down && !ready(o, task);
+}
+
 static bool visit(orderer *o, int32_t root) {
   mx_plan *p = o->plan;
-  if (!queue(o, root)) return false;
+  if (!waits(o, root)) return true;
+  o->state[root] = BEGUN;
+  if (!mx_vec_push(p->mem, &o->stack, ((frame){root, 0}))) return false;
   while (o->stack.n) {
     frame *f = &o->stack.at[o->stack.n - 1];
+    if (comes_too_soon(o, f->task)) {
+      o->state[f->task] = UNTOUCHED;
+      o->stack.n--;
+      continue;
+    }
     int32_t task = f->task, first = o->state[task] == DONE ? -1 : below(o, f);
     if (o->state[task] != DONE) o->state[task] = BEGUN;
     if (first >= 0) {
