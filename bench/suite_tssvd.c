@@ -84,11 +84,11 @@ static bool is_svd(const values *v) {
   return ok;
 }
 
-static bool check_small(const tssvd_case *c, char *error) {
+static bool check_small(tssvd_case *c, char *error) {
   values *v = malloc(sizeof *v);
   mars_session *session = NULL;
   bench_sample s = {0};
-  bool ok = v != NULL && bench_session_open(c->o, (size_t)1 << 20, 0, &session, error);
+  bool ok = v != NULL && bench_session_open_beside(c->o, (size_t)1 << 20, &c->s, &session, error);
 
   if (ok) {
     mars_scope_open(session);
@@ -103,6 +103,8 @@ static bool check_small(const tssvd_case *c, char *error) {
   }
   mars_session_destroy(session);
   free(v);
+  if (c->s == NULL)
+    ok = bench_session_open(c->o, c->budget_bytes, 0, &c->s, error) && ok;
   return ok;
 }
 

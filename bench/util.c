@@ -92,6 +92,18 @@ bool bench_session_open(const bench_options *o, size_t budget_bytes, int64_t chu
   return st == MARS_OK;
 }
 
+bool bench_session_open_beside(const bench_options *o, size_t budget_bytes, mars_session **first, mars_session **out,
+                               char *error) {
+  mars_session_info info;
+
+  mars_session_get_info(*first, &info);
+  if (info.n_devices > 1 && o->device_budget_bytes == 0) { /* beyond the host */
+    mars_session_destroy(*first);
+    *first = NULL;
+  }
+  return bench_session_open(o, budget_bytes, 0, out, error);
+}
+
 bool bench_execute(mars_session *s, const mars_output *outputs, size_t n, bench_sample *sample) {
   mars_job *job = NULL;
   mars_error err;

@@ -17,6 +17,10 @@ void bench_fill_f32(float *x, int k, int64_t n, int threads);
 /** \brief Open a session with the options' threads, `budget_bytes` and spilling to the work directory. */
 bool bench_session_open(const bench_options *o, size_t budget_bytes, int64_t chunk_elements,
                         mars_session **out, char *error);
+/** \brief The same for a check beside an open session. On devices whose memory that one holds it goes first and is NULL then;
+    the caller opens it again. */
+bool bench_session_open_beside(const bench_options *o, size_t budget_bytes, mars_session **first, mars_session **out,
+                               char *error);
 /** \brief Submit and wait: stats and error go to the sample. Time it yourself. */
 bool bench_execute(mars_session *s, const mars_output *outputs, size_t n, bench_sample *sample);
 /* The call that waits for its result; there are no statistics of it. */
