@@ -129,13 +129,12 @@ void mx_vm_block(mx_run *run, int64_t p, int64_t n) {
   void **ptr = run->work->ptr;
   bool stream = run->call->stream_out;
 
-  if (!stream)
-    for (int i = 0; i < k->n_direct; i++) {
-      const struct mx_direct *d = &k->direct[i];
-      char *dst = mx_window_run(&run->out[d->slot], p, n);
+  for (int i = 0; i < k->n_direct; i++) { /* in streams too: the call before may have had its results in the caches */
+    const struct mx_direct *d = &k->direct[i];
+    char *dst = stream ? NULL : mx_window_run(&run->out[d->slot], p, n);
 
-      ptr[d->value] = dst != NULL ? dst : run->work->regs + k->reg[d->value];
-    }
+    ptr[d->value] = dst != NULL ? dst : run->work->regs + k->reg[d->value];
+  }
   for (const mx_step *s = k->steps, *end = s + k->n_steps; s < end; s++)
     switch ((mx_step_kind)s->kind) {
     case MX_S_CALL:
