@@ -111,12 +111,24 @@ private:
   std::vector<double> row_;
 };
 
-TEST(Rows, PassingResultsNeedNotComeToMemory) {
+struct Host {
+  std::string name;
+  vm_dev *dev;
+  int threads;
+};
+std::vector<Host> hosts() {
+  std::vector<Host> all;
   for (const vm::Device &d : vm::devices()) {
     vm_info info;
     vm_get_info(d.dev, &info);
-    if (std::strcmp(info.name, "host") != 0)
-      continue;
+    if (std::strcmp(info.name, "host") == 0)
+      all.push_back({d.name, d.dev, info.threads});
+  }
+  return all;
+}
+
+TEST(Rows, PassingResultsNeedNotComeToMemory) {
+  for (const Host &d : hosts()) {
     Rows rows(d.dev);
     Memory want;
     rows.run(false, 0, &want, want.c.data());
@@ -129,8 +141,8 @@ TEST(Rows, PassingResultsNeedNotComeToMemory) {
       for (int i = 0; i < 3; i++) {
         if (!(passing >> i & 1)) {
           EXPECT_EQ(std::memcmp(now[i]->data(), then[i]->data(), sizeof(double) * (size_t)kPoints), 0) << d.name << passing << i;
-        } else if (info.threads <= 2) { // each thread's own part: six units, so not the whole
-          EXPECT_LE(got.touched(*now[i]), kPoints / 6 * info.threads) << d.name << passing << i;
+        } else if (d.threads <= 2) { // each thread's own part: six units, so not the whole
+          EXPECT_LE(got.touched(*now[i]), kPoints / 6 * d.threads) << d.name << passing << i;
           EXPECT_GE(got.touched(*now[i]), kPoints / 6) << d.name << passing << i;
         }
       }
@@ -140,11 +152,7 @@ TEST(Rows, PassingResultsNeedNotComeToMemory) {
 
 // The third result takes the place of the first one, which is passing, and stays: then the first must not be written elsewhere
 TEST(Rows, WhatTakesItsPlaceStays) {
-  for (const vm::Device &d : vm::devices()) {
-    vm_info info;
-    vm_get_info(d.dev, &info);
-    if (std::strcmp(info.name, "host") != 0)
-      continue;
+  for (const Host &d : hosts()) {
     Rows rows(d.dev);
     Memory want;
     rows.run(false, 0, &want, want.c.data());
@@ -154,8 +162,8 @@ TEST(Rows, WhatTakesItsPlaceStays) {
       EXPECT_EQ(got.greatest, want.greatest) << d.name << passing;
       if (!(passing & 4)) {
         EXPECT_EQ(std::memcmp(got.a.data(), want.c.data(), sizeof(double) * (size_t)kPoints), 0) << d.name << passing;
-      } else if (info.threads <= 2) {
-        EXPECT_LE(got.touched(got.a), kPoints / 6 * info.threads) << d.name << passing;
+      } else if (d.threads <= 2) {
+        EXPECT_LE(got.touched(got.a), kPoints / 6 * d.threads) << d.name << passing;
       }
     }
   }
@@ -163,11 +171,7 @@ TEST(Rows, WhatTakesItsPlaceStays) {
 
 // What was there before the calls is read where it is, whatever is said of its next contents
 TEST(Rows, WhatIsReadFirstDoesNotPass) {
-  for (const vm::Device &d : vm::devices()) {
-    vm_info info;
-    vm_get_info(d.dev, &info);
-    if (std::strcmp(info.name, "host") != 0)
-      continue;
+  for (const Host &d : hosts()) {
     double two = 2, one = 1;
     Kernel twice(d.dev), more(d.dev);
     vm_store(twice.prog, vm_op(twice.prog, "multiply", vm_load(twice.prog, MARS_F64), vm_const(twice.prog, MARS_F64, &two), -1));
@@ -189,6 +193,41 @@ TEST(Rows, WhatIsReadFirstDoesNotPass) {
     ASSERT_TRUE(follow);
     for (int64_t i = 0; i < kPoints; i++)
       ASSERT_EQ(m.b[(size_t)i], 2.0 * (double)i + 1) << d.name;
+  }
+}
+
+// One program twice, its results in the caches and then past them: what is also reduced goes to its own place both times
+TEST(Rows, StreamsAfterWhatStaysInTheCaches) {
+  for (const Host &d : hosts()) {
+    double one = 1;
+    Kernel more(d.dev, 3);
+    const int y = vm_op(more.prog, "add", vm_load(more.prog, MARS_F64), vm_const(more.prog, MARS_F64, &one), -1);
+    vm_store(more.prog, y);
+    vm_reduce(more.prog, "max", y, MARS_F64, 0);
+    more.compile();
+    Memory from, to;
+    double greatest[2][8] = {}; // a line each
+    for (int64_t i = 0; i < kPoints; i++)
+      from.a[(size_t)i] = (double)i, from.b[(size_t)i] = (double)-i;
+    vm_bind in[2] = {at(from.a.data()), at(from.b.data())}, out[2][2] = {{at(to.a.data()), {}}, {at(to.b.data()), {}}};
+    vm_call call[2] = {over_all(more), over_all(more)};
+    for (int i = 0; i < 2; i++) {
+      out[i][1].base = (char *)greatest[i];
+      call[i].in = &in[i], call[i].n_in = 1;
+      call[i].out = out[i], call[i].n_out = 2;
+      call[i].final_mask = 2;
+      call[i].stream_out = i == 1;
+    }
+    mars_error err = {};
+    bool follow = false;
+    ASSERT_EQ(vm_launch_rows(d.dev, call, 2, &follow, &err), MARS_OK) << err.message;
+    ASSERT_TRUE(follow);
+    for (int64_t i = 0; i < kPoints; i++) {
+      ASSERT_EQ(to.a[(size_t)i], (double)i + 1) << d.name << " " << i;
+      ASSERT_EQ(to.b[(size_t)i], (double)-i + 1) << d.name << " " << i;
+    }
+    EXPECT_EQ(greatest[0][0], (double)kPoints);
+    EXPECT_EQ(greatest[1][0], 1);
   }
 }
 
