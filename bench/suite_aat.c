@@ -108,14 +108,14 @@ static bool check_small(aat_case *c, char *error) {
   mars_session *session;
   bench_sample s = {0};
   double value = NAN;
-  bool ok;
+  bool ok = bench_session_open_beside(c->o, budget, &c->s, &session, error);
 
-  if (!bench_session_open_beside(c->o, budget, &c->s, &session, error))
-    return false;
-  ok = compute(session, n, &value, &s);
-  if (!ok)
-    memcpy(error, s.error, BENCH_TEXT);
-  mars_session_destroy(session);
+  if (ok) {
+    ok = compute(session, n, &value, &s);
+    if (!ok)
+      memcpy(error, s.error, BENCH_TEXT);
+    mars_session_destroy(session);
+  }
   if (c->s == NULL)
     ok = bench_session_open(c->o, c->budget_bytes, 0, &c->s, error) && ok;
   return ok && bench_close_to(value, plain_std(n), 1e-9);
