@@ -79,31 +79,31 @@ static bool multiply_symmetric(const factor_case *c, const double *x, double *y)
   return true;
 }
 
-#define FETCH_ROWS 64
+#define FETCH_COLUMNS 128
 
-/* y = t x, or t^T x, of a tensor that the session holds, some rows at a time. */
+/* y = t x, or t^T x, of a tensor that the session holds, some columns at a time: chunks of factors are panels of columns, or tiles. */
 static bool multiply_tensor(const factor_case *c, mars_session *s, mars_tensor *t, bool transposed, const double *x,
                             double *y) {
   const int64_t n = c->n;
-  double *rows = malloc((size_t)(FETCH_ROWS * n) * sizeof *rows);
-  bool ok = rows != NULL;
+  double *columns = malloc((size_t)(FETCH_COLUMNS * n) * sizeof *columns);
+  bool ok = columns != NULL;
 
   memset(y, 0, (size_t)n * sizeof *y);
-  for (int64_t i = 0; i < n && ok; i += FETCH_ROWS) {
-    const int64_t count = n - i < FETCH_ROWS ? n - i : FETCH_ROWS;
-    const mars_slice slice = {MARS_SLICE_RANGE, i, i + count, 1};
+  for (int64_t k = 0; k < n && ok; k += FETCH_COLUMNS) {
+    const int64_t count = n - k < FETCH_COLUMNS ? n - k : FETCH_COLUMNS;
+    const mars_slice slice[2] = {{MARS_SLICE_RANGE, 0, n, 1}, {MARS_SLICE_RANGE, k, k + count, 1}};
     mars_scope_open(s);
-    ok = mars_fetch(mars_index(t, &slice, 1), rows, (size_t)(count * n) * sizeof *rows, NULL) == MARS_OK;
+    ok = mars_fetch(mars_index(t, slice, 2), columns, (size_t)(count * n) * sizeof *columns, NULL) == MARS_OK;
     mars_scope_close(s);
-    for (int64_t r = 0; r < count && ok; r++)
-      for (int64_t k = 0; k < n; k++) {
+    for (int64_t i = 0; i < n && ok; i++)
+      for (int64_t j = 0; j < count; j++) {
         if (transposed)
-          y[k] += rows[r * n + k] * x[i + r];
+          y[k + j] += columns[i * count + j] * x[i];
         else
-          y[i + r] += rows[r * n + k] * x[k];
+          y[i] += columns[i * count + j] * x[k + j];
       }
   }
-  free(rows);
+  free(columns);
   return ok;
 }
 
