@@ -4,6 +4,7 @@
 
 #include "engine/status.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- the step loop ---- */
@@ -434,9 +435,11 @@ static double share_of(mx_host *host, mx_call *const *calls, int n) {
   return work / mx_pool_threads(host->pool);
 }
 
-/* Many calls keep all workers busy by themselves. Products stay whole as long as the workers come to an end together, since each
-   part packs an operand anew; workers are thought to take the calls in order. */
-static int units_wanted(mx_host *host, const mx_call *call, int n, double share) {
+/* Many calls keep all workers busy by themselves. Each part of a product packs an operand anew, so products stay whole as long as the
+   workers come to an end together; workers are thought to take the calls in order. They never run equally fast, so in a long batch
+   the last products, `left` of whose multiplications no worker has yet, come in parts that get smaller towards the end. */
+static int units_wanted(mx_host *host, const mx_call *call, int n, double share, double *left) {
+  enum { LONG = 4, PARTS = 2, MOST_UNITS = 4 };
   const int threads = mx_pool_threads(host->pool), usual = n >= 4 * threads ? 1 : threads;
   const double work = call->kind == MX_CALL_TILE ? mx_tile_product_work(call->tile) : 0;
   const mx_work *most = host->work;
@@ -447,8 +450,11 @@ static int units_wanted(mx_host *host, const mx_call *call, int n, double share)
   least = least_loaded(host);
   for (int t = 1; t < threads; t++)
     if (host->work[t].load > most->load) most = &host->work[t];
-  if (least->load + work > 1.02 * share) units = most->load - least->load < 0.02 * work ? threads : 2 * threads;
+  if (share >= LONG * work) units = (int)ceil(PARTS * threads * work / *left * (1 - 1e-9));
+  else if (least->load + work > 1.02 * share) units = most->load - least->load < 0.02 * work ? threads : 2 * threads;
+  if (units > MOST_UNITS * threads) units = MOST_UNITS * threads;
   for (int i = 0; i < units; i++) least_loaded(host)->load += work / units;
+  *left -= work;
   return mx_tile_cuts_freely(call->tile) ? units : usual;
 }
 
@@ -460,6 +466,7 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, boo
   size_t bytes = 0;
   double work = 0;
   const double share = share_of(host, calls, n);
+  double left = share * mx_pool_threads(host->pool);
   bool parallel, tiles = false;
 
   MX_TRY(mx_vm_gather_pieces(host, calls, n, err));
@@ -469,7 +476,7 @@ static mars_status launch_batch(mx_host *host, mx_call *const *calls, int n, boo
 
     prep->view0 = views;
     tiles |= calls[i]->kind == MX_CALL_TILE;
-    prepare(prep, calls[i], host->views + views, units_wanted(host, calls[i], n, share));
+    prepare(prep, calls[i], host->views + views, units_wanted(host, calls[i], n, share, &left));
     views += slots_of(prep->kernel);
     prep->first_unit = units;
     units += prep->units;

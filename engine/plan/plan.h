@@ -215,6 +215,7 @@ typedef struct mx_plan {
   const mx_hold *holds; /* [n_holds] ranges of arenas that are not the plan's */
   int64_t n_holds;
   int64_t chunk_elements;
+  int64_t evenly;   /* the side that square chunks are to cut into equal parts, 0: none */
   bool square; /* grids balance the last two axes: something is read across */
   int attempt; /* plans that did not fit before this one */
   bool spill_short; /* the last of them for want of spill space */

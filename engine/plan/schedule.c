@@ -104,18 +104,43 @@ static bool compute(mx_scheduler *z, int32_t task, int a, int32_t position, bool
   return !z->nomem;
 }
 
+/* Where a chunk that is wanted on device a is made once more. */
+static int made_on(const mx_scheduler *z, int a, int32_t c) {
+  const int32_t task = z->plan->chunks.at[c].producer;
+  return z->plan->kernels.at[z->plan->tasks.at[task].kernel].devices >> a & 1 ? a : mx_task_device(z->plan, task);
+}
+
+static bool make_again(mx_scheduler *z, int a, int32_t c, int32_t position) {
+  const int on = made_on(z, a, c);
+  z->arena[0].s[c].flags &= (uint16_t)~MX_DROPPED;
+  if (!compute(z, z->plan->chunks.at[c].producer, on, position, true)) return false;
+  mx_track(z, on, c);
+  return on == a || mx_bring(z, a, c, position, position);
+}
+
 static bool present(mx_scheduler *z, int a, int32_t c, int32_t position) {
   mx_copy *s = &z->arena[a].s[c];
   s->pin = position;
   if ((s->flags & MX_RESIDENT) || !z->plan->chunks.at[c].bytes) return true;
-  if (!(mx_chunk_flags(z, c) & MX_DROPPED)) return mx_bring(z, a, c, position, position);
-  const int32_t task = z->plan->chunks.at[c].producer;
-  const bool here = z->plan->kernels.at[z->plan->tasks.at[task].kernel].devices >> a & 1;
-  const int on = here ? a : mx_task_device(z->plan, task);
-  z->arena[0].s[c].flags &= (uint16_t)~MX_DROPPED;
-  if (!compute(z, task, on, position, true)) return false;
-  mx_track(z, on, c);
-  return on == a || mx_bring(z, a, c, position, position);
+  return mx_chunk_flags(z, c) & MX_DROPPED ? make_again(z, a, c, position) : mx_bring(z, a, c, position, position);
+}
+
+/* What a group of tasks reads, and has been dropped, is made before the first of them, as far as there is room: else each would be
+   made right before the task that reads it, and the device gets pairs that wait for each other, not one batch. */
+static bool make_again_together(mx_scheduler *z, int a, int32_t task, int32_t position) {
+  const mx_plan *p = z->plan;
+  const mx_ptask *t = &p->tasks.at[task];
+  const int32_t gate = p->kernels.at[t->kernel].routine ? p->rtasks.at[t->tile].gate : 1;
+  int64_t own = 0;
+  if (gate < 2) return true;
+  for (int32_t i = 0; i < gate; i++) own += mx_lasting_room(z, a, task + i);
+  for (int32_t k = t->first_in; k < t[gate].first_in; k++) {
+    const int32_t c = p->ins.at[k];
+    if (!(mx_chunk_flags(z, c) & MX_DROPPED) || mx_resident(z, a, c) || made_on(z, a, c) != a) continue;
+    if (!mx_spare(z, a, own + mx_room_of(z, a, c), position, position + gate, true)) break;
+    if (!make_again(z, a, c, position)) return false;
+  }
+  return true;
 }
 
 /* ---- ahead of the tasks ---- */
@@ -212,6 +237,7 @@ static bool run_task(mx_scheduler *z, int32_t position) {
   const mx_ptask *t = &p->tasks.at[task];
   const int a = mx_task_device(p, task);
   for (int32_t k = t->first_in; k < t[1].first_in; k++) z->arena[a].s[p->ins.at[k]].pin = position;
+  if (!make_again_together(z, a, task, position)) return false;
   for (int32_t k = t->first_in; k < t[1].first_in; k++)
     if (!present(z, a, p->ins.at[k], position)) return false;
   if (!compute(z, task, a, position, false)) return false;

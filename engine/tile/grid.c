@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { MIN_ELEMENTS = 512, MAX_IO_BYTES = 4 << 20, MAX_ELEMENTS = 1 << 20, SETS_IN_BUDGET = 16,
-       LARGE_TILE = 1 << 21, LARGE_SIDE = 2048, /* products of large matrices: larger tiles are packed less often */
+       LARGE_TILE = 3 << 20, LARGE_SIDE = 2048, /* products of large matrices: larger tiles are packed less often */
        TILES_IN_BUDGET = 40 /* of a product: a block of results that stays, and panels that stream */ };
 
 void mx_strides_c(int ndim, const int64_t *extent, int64_t elem_bytes, int64_t *stride) {
@@ -91,20 +91,25 @@ static int hops(const mx_pslot *slot, const mx_pvalue *v, const mx_program *prog
   return axis;
 }
 
-/* A product whose every side is long: then arithmetic is all that counts. */
-static bool has_large_product(const mx_plan *plan) {
+/* The longest side of products whose every side is long, for which arithmetic is all that counts; 0: there is none. */
+static int64_t large_product(const mx_plan *plan) {
+  int64_t longest = 0;
   for (int64_t i = 0; i < plan->kernels.n; i++) {
     const mx_pkernel *k = &plan->kernels.at[i];
     if (!k->routine || k->node->op != MX_OP_MATMUL) continue;
     const mars_shape *c = &k->node->shape, *a = &k->node->operand[0]->shape;
-    if (c->dims[c->ndim - 1] >= LARGE_SIDE && c->dims[c->ndim - 2] >= LARGE_SIDE && a->dims[a->ndim - 1] >= LARGE_SIDE) return true;
+    const int64_t side[3] = {c->dims[c->ndim - 2], c->dims[c->ndim - 1], a->dims[a->ndim - 1]};
+    if (side[0] < LARGE_SIDE || side[1] < LARGE_SIDE || side[2] < LARGE_SIDE) continue;
+    for (int s = 0; s < 3; s++)
+      if (side[s] > longest) longest = side[s];
   }
-  return false;
+  return longest;
 }
 
 void mx_tile_choose(mx_plan *plan) {
-  const bool large = has_large_product(plan);
+  const int64_t large = large_product(plan);
   int64_t arena = (int64_t)plan->machine->arena_bytes, elements = large ? LARGE_TILE : MAX_ELEMENTS;
+  plan->evenly = large;
   plan->square = false;
   for (int64_t i = 0; i < plan->kernels.n; i++) {
     const mx_pkernel *k = &plan->kernels.at[i];
@@ -126,14 +131,20 @@ void mx_tile_choose(mx_plan *plan) {
   }
   int64_t p = MIN_ELEMENTS;
   while (p * 2 <= elements) p *= 2;
+  if (large && elements > p) p = elements;
   plan->chunk_elements = plan->machine->chunk_elements > 0 ? plan->machine->chunk_elements : p;
 }
 
-/* Side of a square chunk. */
+/* Side of a square chunk. Those of large products are about equal: BLAS is slower in what a last thin one leaves. */
 static int64_t square_side(const mx_plan *plan) {
+  enum { LINE = 64 };
   int64_t side = 1;
   while ((side + 1) * (side + 1) <= plan->chunk_elements) side++;
-  return side > 64 && plan->machine->chunk_elements <= 0 ? side - side % 64 : side;
+  if (side <= LINE || plan->machine->chunk_elements > 0) return side;
+  side -= side % LINE;
+  if (plan->evenly <= side) return side;
+  const int64_t n = (plan->evenly + side - 1) / side, equal = (plan->evenly + n - 1) / n;
+  return (equal + 15) / 16 * 16;
 }
 
 /* C-order runs of `elements`: chunk = [1, .., 1, r, all, ..]. */
