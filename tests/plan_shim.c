@@ -51,6 +51,27 @@ int64_t shim_plan_side_by_side(const shim_plan *p) {
   }
   return most;
 }
+int64_t shim_plan_again_within(const shim_plan *p) {
+  const mx_plan *plan = p->plan;
+  int64_t n = 0, since = 0;   /* such computations since the last task of a routine, */
+  int32_t last = -1, end = 0; /* that task; behind the last one of its group */
+  bool *made = calloc((size_t)plan->n_tasks, 1);
+  for (int64_t i = 0; i < plan->steps.n; i++) {
+    if (plan->steps.at[i].kind != MX_STEP_COMPUTE) continue;
+    const int32_t task = plan->steps.at[i].id;
+    const mx_ptask *t = &plan->tasks.at[task];
+    if (t->tile >= 0 && plan->kernels.at[t->kernel].routine) {
+      const int32_t gate = plan->rtasks.at[t->tile].gate;
+      if (task < end && task == last + 1) n += since;
+      if (gate > 1) end = task + gate;
+      last = task;
+      since = 0;
+    } else since += made[task];
+    made[task] = true;
+  }
+  free(made);
+  return n;
+}
 int64_t shim_plan_spilled(const shim_plan *p) { return (int64_t)p->plan->stats.spill_write_bytes; }
 int shim_op(const char *name) { return (int)mx_op_find(name); }
 

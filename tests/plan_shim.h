@@ -18,6 +18,8 @@ int64_t shim_plan_peak(const shim_plan *p);
 int64_t shim_plan_recomputed(const shim_plan *p);
 /* The most tasks one behind another in the order of which none reads what another of them makes. */
 int64_t shim_plan_side_by_side(const shim_plan *p);
+/* Computations that are done once more between two tasks of one group of a routine: those two are no batch. */
+int64_t shim_plan_again_within(const shim_plan *p);
 int64_t shim_plan_spilled(const shim_plan *p);
 int shim_plan_instrs(const shim_plan *p, int kernel, int op); /* OP instructions of that row; -1: all instructions */
 int shim_op(const char *name);

@@ -152,6 +152,16 @@ TEST(Schedule, WhatIsCheapIsComputedAgain) {
   EXPECT_EQ(shim_plan_validate(p.p, &p.err), MARS_OK) << p.err.message;
 }
 
+TEST(Schedule, AGroupsOperandsAreMadeAgainBeforeIt) {
+  Session s(4 << 20);
+  mars_tensor *a = mars_random_uniform(s.s, MARS_F64, MARS_SHAPE(1200, 1200), 0.0, 1.0);
+  Plan p(s, {mars_std(mars_sub(mars_matmul(a, mars_transpose(a)), a), MARS_ALL)}, false);
+  ASSERT_EQ(p.st, MARS_OK) << p.err.message;
+  EXPECT_GT(shim_plan_recomputed(p.p), 100);
+  EXPECT_LT(5 * shim_plan_again_within(p.p), shim_plan_recomputed(p.p)) << shim_plan_again_within(p.p); /* where room is short */
+  EXPECT_EQ(shim_plan_validate(p.p, &p.err), MARS_OK) << p.err.message;
+}
+
 class Damage : public testing::TestWithParam<shim_damage> {};
 
 TEST_P(Damage, IsSeen) {
