@@ -203,6 +203,16 @@ TEST(LinalgBudgets, TooSmallIsRefusedWithTheBytes) {
   EXPECT_TRUE(no_leak(s, live));
 }
 
+// Records of tasks are not in the budget, so there must not be any number of them.
+TEST(LinalgBudgets, MoreTilesThanCanBePlannedAreRefused) {
+  Session s(config_of(16 * 1024));
+  Scope scope(s);
+  mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(4000, 4000), 0, 1);
+  mars_tensor *x = mars_sum(mars_solve_triangular(a, a, MARS_UPPER, MARS_NO_TRANS, false), MARS_ALL);
+  mars_error err = {};
+  EXPECT_TRUE(says(mars_run(s, &x, 1, &err), err, MARS_E_OVERFLOW, {"mars_solve_triangular", "tasks", "larger budget", "16384"}));
+}
+
 TEST(LinalgBudgets, SpillBudgetTooSmall) {
   Config c = config_of(kMinimalBudget);
   c.spill_budget = 1 * MiB;

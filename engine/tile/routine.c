@@ -100,6 +100,8 @@ mx_rarg mx_r_t(const mx_rarg *a) {
 
 static mx_rtask *current(mx_rbuild *b) { return &b->plan->rtasks.at[b->plan->rtasks.n - 1]; }
 
+enum { MOST_TASKS = 1 << 21 /* of all routines of a plan */ };
+
 void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   if (fails(b)) return;
   mx_plan *p = b->plan;
@@ -109,7 +111,9 @@ void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   mx_ptask t = {b->kernel, (int32_t)p->rtasks.n, (int32_t)p->ins.n, (int32_t)p->outs.n};
   b->broken = false;
   b->task = (int32_t)p->tasks.n;
-  if (p->tasks.n >= INT32_MAX / 2) mx_r_fail(b, MARS_E_OVERFLOW, "more than 2^30 tasks; give a larger budget or chunk size");
+  if (p->rtasks.n >= MOST_TASKS) /* their records, half a kilobyte each with the schedule's, are not in the budget */
+    mx_r_fail(b, MARS_E_OVERFLOW, "a budget of %lld bytes cuts it into more than %d tasks; give a larger budget or chunk size",
+              (long long)p->machine->arena_bytes, MOST_TASKS);
   else if (!mx_vec_push(p->mem, &p->rtasks, r) || !mx_vec_push(p->mem, &p->tasks, t)) nomem(b);
 }
 
