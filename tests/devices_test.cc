@@ -325,6 +325,29 @@ TEST(Devices, ShareTheWorkAndLookAhead) {
   EXPECT_NE(text.find("copied from the host"), std::string::npos) << text;
 }
 
+// One device adds up u^T u, of which each makes a part: the others make theirs when it comes to them, or it would have to be spilled.
+TEST(Devices, WhatIsUsedElsewhereIsMadeWhenItIsWanted) {
+  fake_plan plan = platform(4, MiB);
+  fake_set(&plan);
+  for (const char *devices : {"fake:0,fake:1", "fake:0,fake:1,fake:2,fake:3", "fake:0,host"})
+    for (size_t budget : {12 * MiB, 2 * MiB}) {
+      Session s(config_of(devices, budget, 0));
+      Scope scope(s);
+      mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(100000, 32), 0, 1), *u;
+      mars_svd(a, false, &u, nullptr, nullptr);
+      mars_tensor *product = mars_matmul(mars_transpose(u), u);
+      shim_plan *p = nullptr;
+      mars_error err = {};
+      ASSERT_TRUE(ok(shim_plan_make(s, &product, 1, false, &p, &err), err)) << devices;
+      EXPECT_EQ(shim_plan_spilled(p), 0) << devices << ", " << budget;
+      EXPECT_TRUE(ok(shim_plan_validate(p, &err), err)) << devices;
+      shim_plan_free(p);
+      ASSERT_TRUE(ok(shim_plan_make(s, &u, 1, true, &p, &err), err)) << devices;
+      EXPECT_GE(shim_plan_spilled(p), (int64_t)(100000 * 32 * 8 - budget)) << devices; // and what is to stay is
+      shim_plan_free(p);
+    }
+}
+
 TEST(Devices, WhatIsKeptStaysWhereItWasMade) {
   fake_plan plan = platform(2, 4 * MiB);
   fake_set(&plan);

@@ -8,7 +8,8 @@
  * The device of a task is its place, or the host where that cannot run it.
  *
  * Places take turns by their clocks, each in the order that was there before, but for copies from caller memory, which are made
- * ahead.
+ * ahead. A place that has made much for others waits until they come to it: the order before the merge used soon what it made, and
+ * what is made long before its reader would be spilled.
  */
 #include "engine/plan/plan.h"
 #include "engine/routine.h"
@@ -265,7 +266,10 @@ static int away_from_host(placer *z, int32_t task, int place) {
 
 /* ---- side by side ---- */
 
-enum { EARLY_SHARE = 8 /* of the host's arena, for what is brought ahead */ };
+enum {
+  EARLY_SHARE = 8, /* of the host's arena, for what is brought ahead */
+  OWED_SHARE = 3   /* of a place's arena and its part of the host's, for what other places have not come to yet */
+};
 
 /* Tasks of one place, in order. */
 typedef struct queue {
@@ -277,11 +281,13 @@ typedef struct merger {
   const placer *z;
   uint8_t *done;   /* per task */
   int32_t *left;   /* per chunk: readers that are still to come */
+  uint8_t *owed_to; /* per chunk: places that it goes to have not come to it yet */
   int32_t *task;
   queue queue[MX_MAX_DEVICES];
   queue early[MX_MAX_DEVICES]; /* of it, what the host does for a device without waiting for anything: copies from caller
                                   memory, which run ahead like loads from a file */
   int64_t ahead[MX_MAX_DEVICES]; /* bytes of those that nobody has read yet */
+  int64_t owed[MX_MAX_DEVICES];  /* bytes that a place has made for others, and none of them has read */
 } merger;
 
 static bool ready(const merger *m, int32_t task) {
@@ -303,10 +309,26 @@ static bool is_early(const placer *z, int32_t task) {
   return z->place[z->at[task]] && !z->plan->task_device[task] && t->first_in == t[1].first_in && t->tile >= 0;
 }
 
+static int place_that_made(const placer *z, int32_t chunk) {
+  const int32_t producer = z->plan->chunks.at[chunk].producer;
+  return producer >= 0 ? z->at[producer] : -1;
+}
+
+/* Made from no other chunk: it may leave and is made again where it is wanted, or it is a copy from caller memory (`ahead`). */
+static bool is_generated(const mx_plan *p, int32_t chunk) {
+  const mx_ptask *t = &p->tasks.at[p->chunks.at[chunk].producer];
+  return t->first_in == t[1].first_in && !p->kernels.at[t->kernel].routine;
+}
+
 static void fill(merger *m) {
   const mx_plan *p = m->z->plan;
   int64_t at = 0;
-  for (int64_t i = 0; i < p->ins.n; i++) m->left[p->ins.at[i]]++;
+  for (int64_t t = 0; t < p->n_tasks; t++)
+    for (int32_t i = p->tasks.at[t].first_in; i < p->tasks.at[t + 1].first_in; i++) {
+      const int32_t c = p->ins.at[i], from = place_that_made(m->z, c);
+      m->left[c]++;
+      if (from >= 0 && from != m->z->at[t] && !is_generated(p, c)) m->owed_to[c] = 1;
+    }
   for (int i = 0; i < m->z->n; i++)
     for (int early = 0; early < 2; early++) {
       queue *q = early ? &m->early[i] : &m->queue[i];
@@ -317,21 +339,45 @@ static void fill(merger *m) {
     }
 }
 
-/* What the place with the least clock whose next task may run does next. There is always one: the first task of the old order
-   that is left. */
+/* Has place i made as much for others as there is room for until they come to it? */
+static bool is_far_ahead(const merger *m, int i) {
+  const mx_machine *machine = m->z->plan->machine;
+  const int d = m->z->place[i];
+  const size_t room = machine->device[0].arena_bytes / (size_t)m->z->n + (d ? machine->device[d].arena_bytes : 0);
+  return m->owed[i] >= (int64_t)(room / OWED_SHARE);
+}
+
+/* What the place with the least clock whose next task may run does next. There is always one if nobody waits for others to come to
+   what he has made: the first task of the old order that is left. */
 static queue *next_queue(merger *m, int *place) {
   queue *best = NULL;
   const int64_t most = (int64_t)m->z->plan->machine->device[0].arena_bytes / EARLY_SHARE / m->z->n;
-  for (int i = 0; i < m->z->n; i++) {
-    queue *q = &m->queue[i], *e = &m->early[i];
-    if (best && q->clock >= best->clock) continue;
-    const bool runs = q->head < q->end && ready(m, m->task[q->head]);
-    if (e->head < e->end && (!runs || m->ahead[i] < most)) q = e;
-    else if (!runs) continue;
-    best = q;
-    *place = i;
-  }
+  for (int waiting = 1; waiting >= 0 && !best; waiting--)
+    for (int i = 0; i < m->z->n; i++) {
+      queue *q = &m->queue[i], *e = &m->early[i];
+      if (best && q->clock >= best->clock) continue;
+      const bool waits = waiting && is_far_ahead(m, i), runs = q->head < q->end && ready(m, m->task[q->head]);
+      if (e->head < e->end && ((!runs && !waits) || m->ahead[i] < most)) q = e;
+      else if (!runs || waits) continue;
+      best = q;
+      *place = i;
+    }
   return best;
+}
+
+static void made(merger *m, const queue *q, int place, int32_t chunk) {
+  const int64_t bytes = m->z->plan->chunks.at[chunk].bytes;
+  if (q == &m->early[place]) m->ahead[place] += bytes;
+  if (m->owed_to[chunk]) m->owed[place] += bytes;
+}
+
+static void was_read(merger *m, int place, int32_t chunk) {
+  const mx_pchunk *c = &m->z->plan->chunks.at[chunk];
+  const int from = place_that_made(m->z, chunk);
+  if (--m->left[chunk] == 0 && from >= 0 && is_early(m->z, c->producer)) m->ahead[from] -= c->bytes;
+  if (!m->owed_to[chunk] || from == place) return;
+  m->owed[from] -= c->bytes;
+  m->owed_to[chunk] = 0;
 }
 
 static void merge(merger *m) {
@@ -344,12 +390,8 @@ static void merge(merger *m) {
     p->order.at[o] = task;
     m->done[task] = 1;
     if (q == &m->queue[i]) q->clock += m->z->seconds[t->kernel * m->z->n + i];
-    for (int32_t k = t->first_out; k < t[1].first_out; k++)
-      if (q == &m->early[i]) m->ahead[i] += p->chunks.at[p->outs.at[k]].bytes;
-    for (int32_t k = t->first_in; k < t[1].first_in; k++) {
-      const int32_t c = p->ins.at[k], producer = p->chunks.at[c].producer;
-      if (--m->left[c] == 0 && producer >= 0 && is_early(m->z, producer)) m->ahead[m->z->at[producer]] -= p->chunks.at[c].bytes;
-    }
+    for (int32_t k = t->first_out; k < t[1].first_out; k++) made(m, q, i, p->outs.at[k]);
+    for (int32_t k = t->first_in; k < t[1].first_in; k++) was_read(m, i, p->ins.at[k]);
   }
 }
 
@@ -360,12 +402,14 @@ static mars_status side_by_side(placer *z, mars_error *err) {
   m.done = mx_calloc(p->mem, (size_t)p->n_tasks + 1, 1);
   m.left = mx_calloc(p->mem, (size_t)p->chunks.n + 1, sizeof *m.left);
   m.task = mx_alloc(p->mem, ((size_t)p->n_tasks + 1) * sizeof *m.task);
-  if (!m.done || !m.left || !m.task) MX_TRY(MX_NOMEM(err, p->fn));
+  m.owed_to = mx_calloc(p->mem, (size_t)p->chunks.n + 1, 1);
+  if (!m.done || !m.left || !m.task || !m.owed_to) MX_TRY(MX_NOMEM(err, p->fn));
   fill(&m);
   merge(&m);
 done:
   mx_free(p->mem, m.done);
   mx_free(p->mem, m.left);
+  mx_free(p->mem, m.owed_to);
   mx_free(p->mem, m.task);
   return st;
 }
