@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <sstream>
 
 namespace api {
 
@@ -74,6 +75,20 @@ bool threads_move_work() {
   return on_gpus() && std::strstr(std::getenv("MARS_TEST_DEVICES"), "host");
 }
 
+static size_t test_device_bytes() {
+  const char *bytes = getenv("MARS_TEST_DEVICE_BYTES");
+  return bytes ? strtoull(bytes, nullptr, 10) : MiB;
+}
+
+size_t memory_of(const Config &c) {
+  const char *everywhere = c.devices.empty() ? getenv("MARS_TEST_DEVICES") : nullptr;
+  std::istringstream list(everywhere ? everywhere : "");
+  size_t bytes = c.budget;
+  for (std::string device; std::getline(list, device, ',');)
+    bytes += device == "host" ? 0 : test_device_bytes();
+  return bytes;
+}
+
 Config host_config() {
   Config c;
   c.devices = "host";
@@ -113,17 +128,16 @@ mars_status open_session(const Config &c, mars_session **out, mars_error *err) {
   const char *everywhere = getenv("MARS_TEST_DEVICES");
   if (!everywhere)
     return mars_session_create(&config, out, err);
-  const char *bytes = getenv("MARS_TEST_DEVICE_BYTES");
   config.devices = everywhere;
   if (!strncmp(everywhere, "cuda:", 5)) {
-    config.device_budget_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
+    config.device_budget_bytes = test_device_bytes();
     return mars_session_create(&config, out, err);
   }
   // every session of a suite on devices: tiny ones, so that chunks come and go
-  static const bool set = [bytes] {
+  static const bool set = [] {
     fake_plan plan = {};
     plan.count = 4;
-    plan.memory_bytes = bytes ? strtoull(bytes, nullptr, 10) : MiB;
+    plan.memory_bytes = test_device_bytes();
     plan.peers = true;
     const char *refuse = getenv("MARS_TEST_REFUSE_EVERY");
     plan.refuse_every = refuse ? atoi(refuse) : 7;

@@ -62,6 +62,8 @@ bool on_gpus();
 // MARS_TEST_DEVICES names GPUs and the host: what the host takes depends on its threads, and with it the last bits of what is
 // not exact.
 bool threads_move_work();
+// What a session of this configuration can hold: the host's budget, and the memory of the devices that MARS_TEST_DEVICES names.
+size_t memory_of(const Config &c);
 Config host_config(); // a session of the host alone, whatever MARS_TEST_DEVICES says
 bool quick();         // MARS_TEST_QUICK=1
 uint64_t seed_base(); // MARS_TEST_SEED_BASE=N: other seeds for the random tests, for long runs
