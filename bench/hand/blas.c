@@ -72,34 +72,38 @@ void hand_gemm_f32(int64_t n, const float *a, const float *b, float *out) {
 
 /* ---- rates ----------------------------------------------------------------------------------------- */
 
-static double product_seconds(int64_t n, bool symmetric) {
+/* The mean of calls that take some part of the time of the job with `flops` that they stand beside, at most some seconds: the best
+   call would be a moment in which a shared machine's other users were quiet. */
+static double product_seconds(double flops, int64_t n, bool symmetric) {
+  const int least_calls = 3;
+  const double least_seconds = fmin(flops / 2e11, 4);
   const size_t bytes = (size_t)n * (size_t)n * sizeof(double);
   const int threads = omp_get_max_threads(), m = (int)n;
-  double *a = bench_alloc(bytes, threads), *c = bench_alloc(bytes, threads), best = -1;
+  double *a = bench_alloc(bytes, threads), *c = bench_alloc(bytes, threads), start = 0, mean = -1;
 
   if (a != NULL && c != NULL) {
     bench_fill_f64(a, 0, n * n, threads);
-    for (int repeat = 0; repeat < 3; repeat++) {
-      const double start = bench_now();
+    for (int calls = -1; calls < least_calls || bench_now() - start < least_seconds; calls++) { /* the first warms up */
+      if (calls == 0)
+        start = bench_now();
       if (symmetric)
         hand_blas.cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, m, m, 1, a, m, 0, c, m);
       else
         hand_gemm_f64(n, a, a, c);
-      const double seconds = bench_now() - start;
-      if (best < 0 || seconds < best)
-        best = seconds;
+      if (calls >= 0)
+        mean = (bench_now() - start) / (calls + 1);
     }
   }
   bench_free(a, bytes);
   bench_free(c, bytes);
-  return best;
+  return mean;
 }
 
 double hand_dgemm_seconds(double flops, int64_t n) {
-  return flops / (2.0 * (double)n * (double)n * (double)n) * product_seconds(n, false);
+  return flops / (2.0 * (double)n * (double)n * (double)n) * product_seconds(flops, n, false);
 }
 double hand_dsyrk_seconds(double flops, int64_t n) {
-  return flops / ((double)n * (double)n * (double)(n + 1)) * product_seconds(n, true);
+  return flops / ((double)n * (double)n * (double)(n + 1)) * product_seconds(flops, n, true);
 }
 
 /* ---- LAPACK ---------------------------------------------------------------------------------------- */
