@@ -2,6 +2,7 @@
 #include "cuda/routines/routines.h"
 
 #include "cuda/device_text.h"
+#include "engine/numeric.h"
 
 #include <stdio.h>
 
@@ -26,8 +27,7 @@ done:
 }
 
 static mars_status minor(const mx_check *c, int64_t order, mars_error *err) {
-  return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is not positive definite: its leading minor of order %lld is not positive", c->fn,
-                 (long long)(c->first + order));
+  return mx_fail_minor(err, c->fn, c->first + order);
 }
 
 static mars_status judge_info(const mx_check *c, int info, mars_error *err) {
@@ -44,13 +44,11 @@ static mars_status judge(const mx_check *c, uint64_t value, mars_error *err) {
   if (value == nothing) return MARS_OK;
   switch (c->kind) {
   case MX_FOUND_NEGATIVE: return minor(c, at + 1, err);
-  case MX_FOUND_PIVOT:
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is singular: the pivot of %s %lld is 0", c->fn, c->what, (long long)(c->first + at));
+  case MX_FOUND_PIVOT: return mx_fail_pivot(err, c->fn, c->what, c->first + at);
   case MX_FOUND_INFINITE:
     return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", c->fn, (long long)c->matrix,
                    (long long)(c->by_rows ? line : place), (long long)(c->first + (c->by_rows ? place : line)));
-  default:
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is singular: element %lld of the diagonal is 0", c->fn, (long long)(c->first + at));
+  default: return mx_fail_diagonal(err, c->fn, c->first + at);
   }
 }
 

@@ -1,6 +1,6 @@
 # Sources of the graph and of what everything in engine/ shares; relative to engine/.
 set(MARS_GRAPH_SOURCES
-  status.c mem.c types.c op_table.c program.c
+  status.c numeric.c mem.c types.c op_table.c program.c
   expr/lex.c expr/names.c expr/parse.c
   graph/graph.c graph/handle.c graph/build.c graph/constant.c graph/promote.c graph/rows.c graph/index.c graph/views.c
   graph/join.c graph/reduce.c graph/create.c graph/source.c graph/random.c graph/compose.c

@@ -2,6 +2,7 @@
  * CHOL: the Cholesky factor of one tile, recursively: halves, a triangular solve and a symmetric update between them, down to
  * blocks that fit the first cache.
  */
+#include "engine/numeric.h"
 #include "host/routines/tile.h"
 
 #include <math.h>
@@ -79,8 +80,7 @@ mars_status mx_tile_run_chol(const mx_tile_call *t, char *scratch, int64_t unit,
   const int64_t bad = factor(t->dtype, a);
 
   if (bad)
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is not positive definite: its leading minor of order %lld is not positive", t->fn,
-                   (long long)(t->p[0] + bad));
+    return mx_fail_minor(err, t->fn, t->p[0] + bad);
   for (int64_t i = 0; i < a->rows; i++)
     for (int64_t j = i + 1; j < a->cols; j++) memset(a->base + (i * a->rs + j * a->cs) * es, 0, (size_t)es);
   return MARS_OK;

@@ -1,12 +1,13 @@
 /* LU_PANEL, LU_STEP, LU_UPDATE, LU_BACK, LU_FORWARD_T, LU_BACK_T: factoring panels, and what the columns right of them take from it. */
 #include "host/routines/lu.h"
 
+#include "engine/numeric.h"
+
 static mars_status panel(const mx_tile_call *t, const mx_mat *a, const mx_mat *pivot, int64_t index, mars_error *err) {
   const int64_t zero = mx_lu_panel(t->dtype, a, (int32_t *)pivot->base);
 
   if (zero && (t->flags & MX_TF_CHECK))
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix is singular: the pivot of %s %lld is 0", t->fn,
-                   t->flags & MX_TF_TRANS ? "row" : "column", (long long)(index + zero - 1));
+    return mx_fail_pivot(err, t->fn, t->flags & MX_TF_TRANS ? "row" : "column", index + zero - 1);
   return MARS_OK;
 }
 

@@ -410,7 +410,7 @@ MARS_API mars_tensor *mars_norm(mars_tensor *a, double ord, mars_axes axes, bool
  *
  * Types      f32, f64, c64, c128; integers and bool as f64. The result is real.
  * Memory     that of mars_svdvals, or of mars_inv.
- * Errors     MARS_E_SHAPE (empty, not square), MARS_E_ARG, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run: NaN or infinity
+ * Errors     MARS_E_SHAPE (a matrix of nothing, not square), MARS_E_ARG, MARS_E_DTYPE at the call; MARS_E_NUMERIC when it is run: NaN or infinity
  *            in a, for the orders by singular values (those by the inverse give NaN for NaN in a).
  */
 MARS_API mars_tensor *mars_cond(mars_tensor *a, double ord);
