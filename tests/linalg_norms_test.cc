@@ -187,6 +187,8 @@ TEST(Cond, BatchesAndRefusals) {
   const std::vector<double> two = reals<double>(fetched(mars_cond(tensor(s, d), 2)));
   EXPECT_NEAR(two[0], 8, 1e-12);
   EXPECT_EQ(two[1], kInf);
+  for (double ord : {2.0, 1.0}) // no matrices are no matrices of nothing
+    EXPECT_EQ(fetched(mars_cond(tensor(s, Array(MARS_F64, {0, 3, 3})), ord)).dims, std::vector<int64_t>{0});
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {0, 0})), 2), MARS_E_SHAPE, {"mars_cond", "(0, 0)"}));
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {2, 3})), 1), MARS_E_SHAPE, {"(2, 3)", "square"}));
   EXPECT_TRUE(is_error(mars_cond(tensor(s, Array(MARS_F64, {3})), 2), MARS_E_SHAPE, {"(3,)"}));

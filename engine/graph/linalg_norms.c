@@ -204,7 +204,8 @@ static mx_node *cond_node(mx_build *b, mx_node *x, double ord) {
   if (b->st != MARS_OK) return NULL;
   const int nd = x->shape.ndim;
   mx_shape_text(&x->shape, text, sizeof text);
-  if (mx_shape_is_empty(&x->shape)) return mx_build_fail(b, MARS_E_SHAPE, "shape %s: not defined for empty matrices", text);
+  if (x->shape.dims[nd - 1] == 0 || x->shape.dims[nd - 2] == 0)
+    return mx_build_fail(b, MARS_E_SHAPE, "shape %s: not defined for empty matrices", text);
   if (ord == MARS_NORM_DEFAULT || ord == 2 || ord == -2) {
     r = spectral_cond(b, x, ord == -2);
   } else {
