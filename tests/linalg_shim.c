@@ -3,6 +3,7 @@
 #include "host/routines/blas.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static __typeof__(mx_blas.LAPACKE_dgesdd_work) real_gesdd;
 static int calls;
@@ -28,3 +29,17 @@ bool shim_gesdd_fails(bool fails) {
 }
 
 int shim_gesdd_calls(void) { return calls; }
+
+bool shim_lapack_svdvals(int64_t m, int64_t n, double *a, double *s) {
+  double size = 0, *work = NULL;
+  lapack_int *iwork = malloc((size_t)(8 * (m < n ? m : n)) * sizeof *iwork), info = -1;
+
+  if (iwork != NULL && mx_blas_open(NULL, NULL) == MARS_OK) {
+    info = BL(LAPACKE_dgesdd_work)(LAPACK_COL_MAJOR, 'N', (int)n, (int)m, a, (int)n, s, NULL, 1, NULL, 1, &size, -1, iwork);
+    if (info == 0) work = malloc((size_t)size * sizeof *work);
+    info = work == NULL ? -1 : BL(LAPACKE_dgesdd_work)(LAPACK_COL_MAJOR, 'N', (int)n, (int)m, a, (int)n, s, NULL, 1, NULL, 1, work, (int)size, iwork);
+  }
+  free(work);
+  free(iwork);
+  return info == 0;
+}
