@@ -88,12 +88,12 @@ void check_system(const Array &a, int64_t ab, const Array &b, int64_t bb, const 
 
 // ---- one matrix, every size, dtype and budget -----------------------------------------------------------------
 
-// Results of the same configuration but for the threads have the same bits.
+// Results of the same configuration but for the threads have the same bits, but where the host works beside GPUs: its threads decide what it takes.
 class SameBits {
 public:
   void see(const Config &c, int64_t n, const std::vector<Array> &got) {
     std::vector<Array> &first = one[{c.budget, n}];
-    for (size_t i = 0; i < got.size() && c.threads > 1 && !first.empty(); i++)
+    for (size_t i = 0; i < got.size() && c.threads > 1 && !first.empty() && !threads_move_work(); i++)
       EXPECT_TRUE(same_bits(got[i], first[i])) << "result " << i << ", " << name_of(c);
     first = got;
   }
