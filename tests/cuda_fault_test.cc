@@ -212,6 +212,23 @@ TEST_F(CudaFaults, AChunkThatIsNotFullMayLeave) {
   nothing_left();
 }
 
+// No memory of the host's that could be pinned (the second allocation of a session): its copies go through small buffers.
+TEST_F(CudaFaults, AnArenaThatIsNotPinnedIsCopiedByStages) {
+  std::string log;
+  mars_session *s = nullptr;
+  mars_error err = {};
+  Results got;
+  ASSERT_TRUE(cuda_sim_configure("fault=alloc:1"));
+  ASSERT_TRUE(ok(open_on("cuda:0", &s, &err, &log), err));
+  EXPECT_NE(log.find("copies to cuda:0 are staged"), std::string::npos) << log;
+  EXPECT_NE(log.find("CUDA_ERROR_OUT_OF_MEMORY"), std::string::npos) << log;
+  EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+  right(got);
+  EXPECT_EQ(log.find("without device"), std::string::npos) << log;
+  mars_session_destroy(s);
+  nothing_left();
+}
+
 // An error of memory says who holds what.
 TEST_F(CudaFaults, AnErrorOfMemoryNamesTheHolders) {
   std::string log;

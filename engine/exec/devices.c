@@ -24,13 +24,13 @@ static void list_there(const finder *f, char *buf, size_t bytes) {
 
 static void device_log(void *user, mars_log_level level, const char *text) { mx_log(user, level, "%s", text); }
 
-static mars_status offer_arena(mars_session *s, mx_device *dev) {
+/* A device that cannot register it, for want of memory that may be pinned too, copies in another way. */
+static void offer_arena(mars_session *s, mx_device *dev) {
   size_t bytes;
   mars_error err = {0};
   void *arena = s->device->ops->memory(s->device, &bytes);
-  mars_status st = dev->ops->host_memory ? dev->ops->host_memory(dev, arena, bytes, &err) : MARS_OK;
-  if (st != MARS_OK && st != MARS_E_MEMORY) mx_log(s, MARS_LOG_INFO, "copies to %s are staged: %s", dev->ops->name(dev), err.message);
-  return st == MARS_E_MEMORY ? st : MARS_OK;
+  if (dev->ops->host_memory && dev->ops->host_memory(dev, arena, bytes, &err) != MARS_OK)
+    mx_log(s, MARS_LOG_INFO, "copies to %s are staged: %s", dev->ops->name(dev), err.message);
 }
 
 /* What a kind says names the call and the device. */
@@ -63,7 +63,7 @@ static mars_status add_device(finder *f, int kind, int index, mars_error *err) {
   if (st != MARS_OK) MX_TRY(explain_failure(s->device_name[d], st, err));
   f->kind[d] = kind;
   m->n_devices++; /* the session destroys it from now on */
-  MX_TRY(offer_arena(s, out->dev) == MARS_OK ? MARS_OK : mx_fail(err, MARS_E_MEMORY, "mars_session_create: no memory for device %s", out->name));
+  offer_arena(s, out->dev);
   out->dev->ops->info(out->dev, &info);
   (void)out->dev->ops->memory(out->dev, &out->arena_bytes);
   out->flops = info.flops;
