@@ -39,9 +39,9 @@ State &state() {
   static State *s = [] {
     State *made = new State;
     std::string why;
-    if (!config_from_environment(&made->config, &made->faults, &why)) {
+    if (!config_from_environment(&made->config, &made->faults, &why)) { /* another machine than the one asked for would prove nothing */
       fprintf(stderr, "simulated CUDA platform: MARS_SIMGPU: %s\n", why.c_str());
-      fail_check("environment: %s", why.c_str());
+      _Exit(2);
     }
     set_report_file(made->config.report);
     made->devices.resize(size_t(made->config.devices));

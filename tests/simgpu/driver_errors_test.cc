@@ -308,6 +308,19 @@ TEST(ErrorsAlone, LeaksAreReportedAtExit) {
   unlink(path);
 }
 
+/* In a process of its own: it ends at the first call, and says why. */
+TEST(ErrorsAlone, AnEnvironmentThatIsNotUnderstoodEndsTheProcess) {
+  const char *bad[][2] = {{"MARS_SIMGPU_FAULT", "alloc"}, {"MARS_SIMGPU_DEVICES", "many"}, {"MARS_SIMGPU_LINKS", "pcie,none"}};
+  for (auto &variable : bad) {
+    auto run = [&] {
+      setenv(variable[0], variable[1], 1);
+      execl("/proc/self/exe", "leaker", "--gtest_filter=Leaker.DISABLED_Leaks", "--gtest_also_run_disabled_tests", nullptr);
+      _exit(99);
+    };
+    EXPECT_EXIT(run(), testing::ExitedWithCode(2), std::string("not understood: ") + (variable[0] + 12) + "=" + variable[1]);
+  }
+}
+
 TEST(Leaker, DISABLED_Leaks) { /* run by the test before it */
   CUcontext c;
   CUstream s;
