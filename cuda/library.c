@@ -220,6 +220,18 @@ static bool open_named(mx_cuda_api *cu, mx_cuda_lib lib, const char *soname) {
   return false;
 }
 
+/* NVRTC opens a second library by its name alone, which the loader finds beside it only in folders that it knows: one that is open is
+   taken. Where it is not there, NVRTC says so when it compiles. */
+static void open_builtins(mx_cuda_api *cu) {
+  const char *path = cu->lib[MX_LIB_NVRTC].path, *slash = strrchr(path, '/');
+  char file[1300];
+  int major = 0, minor = 0;
+
+  if (slash == NULL || cu->nvrtcVersion(&major, &minor) != NVRTC_SUCCESS) return;
+  if (snprintf(file, sizeof file, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - path), path, major, minor) < (int)sizeof file)
+    cu->builtins = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+}
+
 static void open_library(mx_cuda_api *cu, mx_cuda_lib lib) {
   mx_cuda_library *l = &cu->lib[lib];
   char names[200], *save, *name;
@@ -234,6 +246,7 @@ static void open_library(mx_cuda_api *cu, mx_cuda_lib lib) {
   }
   if (found) {
     l->missing[0] = '\0';
+    if (lib == MX_LIB_NVRTC) open_builtins(cu);
     libraries[lib].version(cu, l->version, sizeof l->version);
   } else if (l->missing[0] == '\0') {
     snprintf(l->missing, sizeof l->missing, "not found (%s)", libraries[lib].sonames);
@@ -288,6 +301,7 @@ void mx_cuda_api_reset(mx_cuda_api *cu) {
     if (cu->handle[i] != NULL) dlclose(cu->handle[i]);
     free(cu->lib[i].path);
   }
+  if (cu->builtins != NULL) dlclose(cu->builtins);
   for (int f = 0; f < cu->n_folders; f++) free(cu->folders[f]);
   memset(cu, 0, sizeof *cu);
 }

@@ -62,7 +62,7 @@ typedef struct mx_cuda_api {
   char *folders[64]; /* that are looked through, in order */
   int n_folders;
   bool system; /* and then the system's loader */
-  void *handle[MX_LIB_COUNT];
+  void *handle[MX_LIB_COUNT], *builtins; /* builtins: what NVRTC would look for by name */
 } mx_cuda_api;
 
 /* The process's table, after an attempt to open `lib`. Never NULL; functions of libraries not asked for are NULL. */
