@@ -1,6 +1,6 @@
 # What is not there: each case is a process with its own environment.
 set(here ${CMAKE_CURRENT_SOURCE_DIR})
-if(MARS_HAS_CUDA AND EXISTS ${here}/simgpu/simgpu.h)
+if(MARS_HAS_SIMGPU)
   add_executable(absent_test ${here}/absent_test.cc)
   target_link_libraries(absent_test PRIVATE api_support GTest::gtest_main)
   set(sim "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu")
@@ -12,5 +12,9 @@ if(MARS_HAS_CUDA AND EXISTS ${here}/simgpu/simgpu.h)
   absent(Devices ${sim} MARS_SIMGPU_DEVICES=0)
   absent(OldDriver ${sim} MARS_SIMGPU_DRIVER=10020)
   absent(DeviceNumberAndBudget ${sim} MARS_SIMGPU_DEVICES=2 MARS_SIMGPU_BYTES=256M)
+  # libmars names no library of CUDA, and no function of one is looked for by the loader
+  add_test(NAME absent_symbols COMMAND sh -c "${CMAKE_READELF} -d -W $<TARGET_FILE:mars> && ${CMAKE_READELF} --dyn-syms -W $<TARGET_FILE:mars>")
+  set_tests_properties(absent_symbols PROPERTIES LABELS api PASS_REGULAR_EXPRESSION "NEEDED.* mars_session_create"
+    FAIL_REGULAR_EXPRESSION "NEEDED[^\n]*(cuda|nvrtc|cublas|cusolver|nccl|nvidia);UND (cu[A-Z]|cuda|nvrtc|cublas|cusolver|cusparse|cufft|nccl|nvml|nvtx)")
   absent(Nvrtc ${sim}:! MARS_SIMGPU_DEVICES=2 MARS_SIMGPU_BYTES=256M)
 endif()
