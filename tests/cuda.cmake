@@ -41,7 +41,7 @@ if(MARS_HAS_CUDA)
   set_tests_properties(gpu_pools PROPERTIES SKIP_RETURN_CODE 77)
   list(APPEND cuda_tests gpu_pools)
 
-  if(TARGET mars_command AND TARGET mars-bench)
+  if(MARS_HAS_SIMGPU AND TARGET mars_command AND TARGET mars-bench)
     # the script for machines with GPUs, on the simulated platform: a proof of the script
     add_test(NAME gpu_script_on_simgpu COMMAND ${CMAKE_CURRENT_LIST_DIR}/gpu/run_on_gpu.sh --simulator --quick --no-build --build ${CMAKE_BINARY_DIR})
     set_tests_properties(gpu_script_on_simgpu PROPERTIES LABELS "release;gpu" TIMEOUT 600)

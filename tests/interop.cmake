@@ -19,7 +19,7 @@ target_link_libraries(alt_dlpack_program PRIVATE mars m)
 add_test(NAME alt_dlpack_program COMMAND alt_dlpack_program host)
 set_tests_properties(alt_dlpack_program PROPERTIES LABELS api PASS_REGULAR_EXPRESSION
                      "480 x 640 bytes on host, device type 1.*corners 0 255.*mean 175.88.*lent 0 times")
-if(MARS_HAS_CUDA)
+if(MARS_HAS_SIMGPU)
   add_test(NAME alt_dlpack_program_on_simgpu COMMAND alt_dlpack_program cuda:0)
   set_tests_properties(alt_dlpack_program_on_simgpu PROPERTIES LABELS "api;devices" PASS_REGULAR_EXPRESSION
                        "480 x 640 bytes on cuda:0, device type 2.*mean 175.88.*lent 0 times" ENVIRONMENT

@@ -7,7 +7,7 @@ mars_test(kernel_raw_test ${here}/kernel_raw_test.cc)
 target_link_libraries(kernel_raw_test PRIVATE api_support)
 set_tests_properties(kernel_raw_test PROPERTIES TIMEOUT 300 LABELS "api;devices" ENVIRONMENT
   "MARS_SIMGPU_DEVICES=2;MARS_SIMGPU_BYTES=256M;MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels")
-if(MARS_HAS_CUDA)
+if(MARS_HAS_SIMGPU)
   # the same programs as PTX, on a simulated GPU
   add_test(NAME kernel_expression_on_simgpu COMMAND kernel_expression_test)
   set_tests_properties(kernel_expression_on_simgpu PROPERTIES TIMEOUT 600 LABELS "api;devices;release" ENVIRONMENT

@@ -1,5 +1,6 @@
 // The command `mars` from the outside: output, files, messages, exit codes, signals, terminals; the README's example.
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <poll.h>
 #include <pty.h>
@@ -506,6 +508,54 @@ TEST(ToolsTree, LayeringIsChecked) {
   for (const char *line : {"engine/c.c:1:", "engine/c.c:2:", "engine/c.c:3:", "host/d.h:2:", "tools/e.c:1:", "5 violations"})
     EXPECT_NE(r.out.find(line), string::npos) << line << "\n" << r.out;
   Spawn({"rm", "-rf", root});
+}
+
+// Python stands in for its own pip, whose wheels hold a file for each header and NVRTC; other calls are passed on.
+TEST(ToolsTree, SetupMakesAToolkitOfWheels) {
+  char root[] = "/tmp/mars_setup_XXXXXX";
+  ASSERT_NE(mkdtemp(root), nullptr);
+  const string at = root, python = Spawn({"/bin/sh", "-c", "command -v python3"}).out;
+  if (python.empty()) GTEST_SKIP() << "there is no python3";
+  auto script = [&](const string &name, const string &text) {
+    std::ofstream(at + "/" + name) << "#!/bin/sh\n" << text;
+    chmod((at + "/" + name).c_str(), 0700);
+  };
+  script("dpkg-query", "echo installed\n");
+  script("python3", "[ \"$1\" = -m ] || exec " + python.substr(0, python.find('\n')) + R"( "$@"
+[ ! -e "${0%/*}/offline" ] || exit 1
+while [ "$1" != -d ]; do shift; done
+exec "$0" - "$2" "$3" <<'END'
+import sys, zipfile
+to, name = sys.argv[1:]
+with zipfile.ZipFile(f"{to}/{name.split('==')[0]}.whl", "w") as z:
+    if "runtime" in name:
+        for h in "cuda nvrtc cublas_v2 cusolverDn cusparse cufft crt/host_config".split(): z.writestr(f"nvidia/cu13/include/{h}.h", h)
+    if "nccl" in name: z.writestr("nvidia/nccl/include/nccl.h", "nccl")
+    if "nvrtc" in name: z.writestr("nvidia/cu13/lib/libnvrtc.so.13", "code"); z.writestr("nvidia/cu13/lib/libnvrtc.alt.so.13", "code")
+    z.writestr("nvidia/cu13/lib/libother.so.13", "code"); z.writestr("nvidia/cu13/include/../../../../escaped.h", "bad")
+END
+)");
+  auto setup = [&] {
+    return Spawn({"/usr/bin/env", "PATH=" + at + ":/usr/bin:/bin", string(MARS_SOURCE) + "/tools/setup", "--cuda=" + at + "/cuda"});
+  };
+  std::ofstream(at + "/offline") << "";
+  Ran without = setup(); // nothing comes: told, and not an error
+  EXPECT_EQ(without.code, 0);
+  EXPECT_NE(without.err.find("the tests of GPUs skip"), string::npos) << without.err;
+  EXPECT_FALSE(std::filesystem::exists(at + "/cuda") || std::filesystem::exists(at + "/cuda.part"));
+  unlink((at + "/offline").c_str());
+  Ran with = setup();
+  EXPECT_EQ(with.code, 0) << with.err;
+  EXPECT_NE(with.out.find("say CUDA_HOME=" + at + "/cuda"), string::npos) << with.out << with.err;
+  std::vector<string> files;
+  for (const auto &e : std::filesystem::recursive_directory_iterator(at + "/cuda"))
+    if (e.is_regular_file()) files.push_back(e.path().filename());
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (std::vector<string>{"cublas_v2.h", "cuda.h", "cufft.h", "cusolverDn.h", "cusparse.h", "host_config.h", "libnvrtc.so.13",
+                                        "nccl.h", "nvrtc.h"}));
+  std::ofstream(at + "/offline") << "";
+  EXPECT_NE(setup().out.find("are in " + at + "/cuda\n"), string::npos); // it is there: nothing is loaded
+  std::filesystem::remove_all(at);
 }
 
 TEST(ToolsTree, ScriptsExplainThemselves) {

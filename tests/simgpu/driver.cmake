@@ -1,13 +1,12 @@
 # The simulated CUDA platform: shared libraries with the real names in ${CMAKE_BINARY_DIR}/simgpu. They are compiled against the
 # toolkit's headers, so that prototypes and symbol versions are the real ones; without the headers there is no simulator.
-find_path(CUDA_DRIVER_INCLUDE cuda.h HINTS $ENV{CUDA_HOME}/include /usr/local/cuda/include)
 set(SIMGPU_DIR ${CMAKE_BINARY_DIR}/simgpu)
 set(simgpu_src ${CMAKE_SOURCE_DIR}/tests/simgpu)
 
 # simgpu_library(target file sources...): one stand-in, file its name and soname.
 function(simgpu_library target file)
   add_library(${target} SHARED ${ARGN})
-  target_include_directories(${target} SYSTEM PRIVATE ${CUDA_DRIVER_INCLUDE})
+  target_include_directories(${target} SYSTEM PRIVATE ${MARS_SIMGPU_INCLUDES})
   target_include_directories(${target} PRIVATE ${simgpu_src})
   target_link_libraries(${target} PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
   target_link_options(${target} PRIVATE -Wl,-soname,${file} -Wl,-rpath,$ORIGIN -Wl,--no-undefined
@@ -16,7 +15,7 @@ function(simgpu_library target file)
     VISIBILITY_INLINES_HIDDEN ON LIBRARY_OUTPUT_DIRECTORY ${SIMGPU_DIR} SKIP_BUILD_RPATH ON)
 endfunction()
 
-if(CUDA_DRIVER_INCLUDE AND EXISTS ${simgpu_src}/ptx.cmake)
+if(MARS_HAS_SIMGPU)
   simgpu_library(simgpu_cuda libcuda.so.1
     simgpu/driver_api.cc simgpu/driver_check.cc simgpu/driver_config.cc simgpu/driver_context.cc simgpu/driver_copy.cc
     simgpu/driver_device.cc simgpu/driver_launch.cc simgpu/driver_memory.cc simgpu/driver_module.cc simgpu/driver_names.cc
@@ -45,7 +44,7 @@ endif()
 if(TARGET simgpu_cuda)
   add_executable(simgpu_driver_test simgpu/driver_test.cc simgpu/driver_errors_test.cc simgpu/driver_peer_test.cc
     simgpu/driver_linalg_test.cc simgpu/driver_test_util.cc)
-  target_include_directories(simgpu_driver_test SYSTEM PRIVATE ${CUDA_DRIVER_INCLUDE})
+  target_include_directories(simgpu_driver_test SYSTEM PRIVATE ${MARS_SIMGPU_INCLUDES})
   target_compile_definitions(simgpu_driver_test PRIVATE SIMGPU_DIR="${SIMGPU_DIR}")
   target_link_libraries(simgpu_driver_test PRIVATE GTest::gtest GTest::gtest_main Threads::Threads ${CMAKE_DL_LIBS})
   add_dependencies(simgpu_driver_test simgpu)

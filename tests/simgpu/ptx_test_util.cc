@@ -142,13 +142,20 @@ struct Nvrtc {
         folders.push_back(list.substr(at, end - at));
       at = end + 1;
     }
+    if (const char *home = getenv("CUDA_HOME"))
+      folders.push_back(std::string(home) + "/lib64");
     folders.insert(folders.end(), {"/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu", ""});
     for (const std::string &f : folders)
       for (const char *name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"}) {
         if (!lib)
           lib = dlopen(((f.empty() ? "" : f + "/") + name).c_str(), RTLD_NOW | RTLD_LOCAL);
-        if (lib && include.empty())
+        if (lib && include.empty()) {
           include = f.empty() ? "/usr/include" : f + "/../include";
+          int (*version)(int *, int *) = nullptr;
+          int major = 0, minor = 0;
+          if (get("nvrtcVersion", &version) && version(&major, &minor) == 0) // NVRTC looks for it by its name alone
+            dlopen((f + "/libnvrtc-builtins.so." + std::to_string(major) + "." + std::to_string(minor)).c_str(), RTLD_NOW | RTLD_LOCAL);
+        }
       }
     if (!lib) {
       why = "no NVRTC: libnvrtc.so is neither in MARS_CUDA_LIBRARY_PATH nor in the usual places";
