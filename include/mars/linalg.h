@@ -27,8 +27,9 @@ typedef struct mars_tensor mars_tensor;
  *
  * Types      all; f16 and bf16 add in f32; integers wrap around; bool is "or of ands".
  * Memory     one tile of the result and one of each operand; with more, blocks of the result stay in memory and the rest
- *            moves. Least possible are 2 m n k / sqrt(budget in elements) elements; of files 1.2 times that is moved, of
- *            results of other passes, which are spilled in chunks as they come, up to 1.6 times.
+ *            moves. Least possible are 2 m n k / sqrt(budget in elements) elements; of files at most 1.15 times that is moved
+ *            (1.2 times where n is below 8 sqrt(budget in elements)), of results of other passes, which are spilled in chunks
+ *            as they come, up to 1.6 times.
  * Accuracy   |error| <= (4 + k) u |a| |b| per element.
  * Errors     MARS_E_SHAPE at the call; MARS_E_IO when it is run.
  */
