@@ -4,6 +4,7 @@
  */
 struct mx_factor_p { u64 w[16]; };
 #define MX_FACTOR(name, threads, body) extern "C" __global__ void __launch_bounds__(threads) name(const mx_factor_p p) { body; }
+#define MX_ALONE(name, threads, body) extern "C" __global__ void __launch_bounds__(threads, 1) name(const mx_factor_p p) { body; } /* one block of many registers */
 #define MX_EACH(q, n) for (u64 q = (u64)blockIdx.x * 256 + threadIdx.x; q < (n); q += (u64)gridDim.x * 256)
 
 /* ---- numbers ---- */
@@ -136,10 +137,10 @@ template <class S> MX_DEV void mx_again(const mx_factor_p &p) {
     __syncthreads();
   }
 }
-MX_FACTOR(mx_again_f32, MX_AGAIN, mx_again<f32>(p))
-MX_FACTOR(mx_again_f64, MX_AGAIN, mx_again<f64>(p))
-MX_FACTOR(mx_again_c64, MX_AGAIN, mx_again<c64>(p))
-MX_FACTOR(mx_again_c128, MX_AGAIN, mx_again<c128>(p))
+MX_ALONE(mx_again_f32, MX_AGAIN, mx_again<f32>(p))
+MX_ALONE(mx_again_f64, MX_AGAIN, mx_again<f64>(p))
+MX_ALONE(mx_again_c64, MX_AGAIN, mx_again<c64>(p))
+MX_ALONE(mx_again_c128, MX_AGAIN, mx_again<c128>(p))
 
 /* ---- the unit lower factor ----
  * mx_lower: rows, columns of the panel, result: base, row and column stride, panel likewise, order, p[0], first row of the panel */
