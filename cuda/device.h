@@ -6,6 +6,7 @@
  *   kernel.c    programs made ready; their variants
  *   geometry.c  how a call's tile becomes a grid, and the words of a kernel's parameters
  *   launch.c    batches of calls on the compute stream
+ *   copy.c      strided copies
  *   memory.c    memory beside the arena, and what happens when there is none left
  *   caller.c    the caller's memory and streams
  *   lane.c      transfers: one lane for each direction, with its stream and its thread
@@ -165,9 +166,18 @@ mars_status mx_cuda_launch(mx_cuda *dev, mx_call *const *calls, int n, mars_erro
 /* Queue a kernel of 256 threads a block on the compute stream. */
 mars_status mx_cuda_queue(mx_cuda *dev, CUfunction fn, int64_t blocks, unsigned threads, const uint64_t *words, int n_words,
                           const char *what, mars_error *err);
-/* Queue a strided copy of elements of es bytes. */
-mars_status mx_cuda_copy(mx_cuda *dev, char *to, const char *from, int es, int nd, const int64_t *extent, const int64_t *to_stride,
-                         const int64_t *from_stride, mars_error *err);
+
+/* ---- copy.c ---- */
+typedef struct mx_copy { /* of elements of es bytes; strides in bytes */
+  char *to;
+  const char *from;
+  int es, nd;
+  int64_t extent[MARS_MAX_DIMS], to_stride[MARS_MAX_DIMS], from_stride[MARS_MAX_DIMS];
+} mx_copy;
+/* Queue a copy; by tiles, where that is of use. */
+mars_status mx_cuda_copy(mx_cuda *dev, const mx_copy *copy, mars_error *err);
+/* Queue a copy of conjugates, es 8 or 16, if it is one by tiles; *turned: it was. */
+mars_status mx_cuda_turn_conj(mx_cuda *dev, const mx_copy *copy, bool *turned, mars_error *err);
 
 /* ---- caller.c: functions of the vtable ---- */
 mars_status mx_cuda_reaches(mx_device *d, const void *data, size_t bytes, mars_error *err);

@@ -9,7 +9,9 @@ enum {
   LEAF = 16,            /* rows that a thread adds up in order: MX_LEAF of device/reduce.cuh */
   ROWS_MOST = 128,      /* rows of a thread: 8 leaves, that join pairwise */
   BLOCKS_ENOUGH = 2048, /* of a reduction, before its threads take more rows */
-  LINES_ENOUGH = 1024   /* lines of a scan, before each gets a thread alone */
+  LINES_ENOUGH = 1024,  /* lines of a scan, before each gets a thread alone */
+  TILE_WORTH = 16,      /* extents below which a tile is more empty than not */
+  TILES_BYTES = 36 << 10 /* of shared memory for a block's tiles: four such blocks have room on every multiprocessor */
 };
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -217,6 +219,48 @@ static int choose_vec(const mx_kernel *k, mx_geometry *g) {
   return vec;
 }
 
+/* ---- tiles ---- */
+
+/* Operands that lie along dimension d, and whose neighbours along the innermost one are in different lines. */
+static bool lies_across(const mx_slot_view *v, int d, int last) {
+  return v->es > 0 && llabs(v->stride[d]) == v->es && llabs(v->stride[last]) > v->es;
+}
+
+/* The dimension along which the most bytes lie across, and the operands of which that is true and for which there is room. */
+static bool choose_tiles(const mx_kernel *k, mx_geometry *g) {
+  mx_text_variant *v = &g->variant;
+  int last = nd_of(g) - 1, most = 0, room = TILES_BYTES;
+
+  if (last < 1 || g->extent[last] < TILE_WORTH) return false;
+  for (int d = 0; d < last; d++) {
+    int bytes = 0;
+
+    for (int i = 0; i < k->prog.n_in; i++)
+      if (lies_across(&g->view[i], d, last)) bytes += g->view[i].es;
+    if (g->extent[d] < TILE_WORTH || bytes == 0 || bytes < most) continue;
+    most = bytes;
+    v->across = (uint8_t)d;
+  }
+  if (most == 0) return false;
+  for (int i = 0; i < k->prog.n_in; i++) {
+    int bytes = MX_TILE_SIDE * MX_TILE_PITCH * g->view[i].es;
+
+    if (!lies_across(&g->view[i], v->across, last) || bytes > room) continue;
+    v->staged[i / 64] |= (uint64_t)1 << i % 64;
+    room -= bytes;
+  }
+  return true;
+}
+
+static void tiles_geometry(const mx_kernel *k, mx_geometry *g) {
+  int last = nd_of(g) - 1;
+
+  g->variant.kind = MX_TEXT_TILES;
+  g->ko = 1;
+  for (int d = 0; d <= last; d++) g->ko *= d == last || d == g->variant.across ? div_up(g->extent[d], MX_TILE_SIDE) : g->extent[d];
+  g->blocks = min64(g->ko, (int64_t)k->dev->sms * 16);
+}
+
 /* ---- the whole ---- */
 
 static void points_geometry(const mx_kernel *k, mx_geometry *g, int64_t points) {
@@ -244,7 +288,8 @@ void mx_cuda_geometry(const mx_kernel *k, const mx_call *call, mx_geometry *g) {
   g->variant.vec = 1;
   g->variant.wide = is_wide(g, points);
   if (k->kind == MX_TEXT_POINTS) {
-    points_geometry(k, g, points);
+    if (points > 0 && choose_tiles(k, g)) tiles_geometry(k, g);
+    else points_geometry(k, g, points);
     return;
   }
   mx_cuda_reduce_shape(k, call->shape, g);

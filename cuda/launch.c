@@ -29,114 +29,28 @@ mars_status mx_cuda_queue(mx_cuda *dev, CUfunction fn, int64_t blocks, unsigned 
   return mx_cuda_check(dev, r, what, err);
 }
 
-/* ---- copies ---- */
-
-typedef struct copy {
-  int nd, es;
-  int64_t extent[MARS_MAX_DIMS], to[MARS_MAX_DIMS], from[MARS_MAX_DIMS];
-} copy;
-
-/* Extents of 1 go, dimensions that follow one another join, and contiguous runs are taken 16 bytes at a time. */
-static void simplify(copy *c, uintptr_t bases) {
-  int n = 0, last;
-
-  for (int d = 0; d < c->nd; d++) {
-    if (c->extent[d] == 1) continue;
-    if (n > 0 && c->to[n - 1] == c->to[d] * c->extent[d] && c->from[n - 1] == c->from[d] * c->extent[d]) {
-      c->extent[n - 1] *= c->extent[d];
-    } else {
-      c->extent[n] = c->extent[d];
-      n++;
-    }
-    c->to[n - 1] = c->to[d];
-    c->from[n - 1] = c->from[d];
-  }
-  if (n == 0) {
-    c->extent[0] = 1;
-    c->to[0] = c->from[0] = c->es;
-    n = 1;
-  }
-  c->nd = n;
-  last = n - 1;
-  for (int wide = 16; wide > c->es; wide /= 2) {
-    bool fits = c->to[last] == c->es && c->from[last] == c->es && c->extent[last] % (wide / c->es) == 0 && bases % (unsigned)wide == 0;
-
-    for (int d = 0; d < last && fits; d++) fits = c->to[d] % wide == 0 && c->from[d] % wide == 0;
-    if (!fits) continue;
-    c->extent[last] /= wide / c->es;
-    c->to[last] = c->from[last] = c->es = wide;
-  }
-}
-
-static mars_status copy_fn(mx_cuda *dev, const copy *c, CUfunction *fn, mars_error *err) {
-  mx_text text = {.mem = dev->mem};
-  char name[32];
-  mars_status st;
-
-  snprintf(name, sizeof name, "mx_copy_%d", c->es);
-  mx_text_copy(&text, c->nd);
-  st = text.failed ? mx_fail(err, MARS_E_MEMORY, "mars_run: %s: no memory for a kernel's text", dev->name)
-                   : mx_cuda_function(dev, text.buf, 0, name, fn, err);
-  mx_text_reset(&text);
-  return st;
-}
-
-mars_status mx_cuda_copy(mx_cuda *dev, char *to, const char *from, int es, int nd, const int64_t *extent, const int64_t *to_stride,
-                         const int64_t *from_stride, mars_error *err) {
-  mars_status st = MARS_OK;
-  copy c = {.nd = nd, .es = es};
-  uint64_t w[3 + 3 * MARS_MAX_DIMS];
-  CUfunction fn = NULL;
-  int64_t points = 1, outer, step;
-
-  memcpy(c.extent, extent, (size_t)nd * sizeof *extent);
-  memcpy(c.to, to_stride, (size_t)nd * sizeof *extent);
-  memcpy(c.from, from_stride, (size_t)nd * sizeof *extent);
-  for (int d = 0; d < nd; d++) points *= extent[d];
-  if (points == 0) return MARS_OK;
-  simplify(&c, (uintptr_t)to | (uintptr_t)from);
-  MX_TRY(copy_fn(dev, &c, &fn, err));
-  points = 1;
-  for (int d = 1; d < c.nd; d++) points *= c.extent[d];
-  if (points > INT32_MAX) MX_TRY(mx_fail(err, MARS_E_UNSUPPORTED, "mars_run: %s: a copy of rows of %lld elements", dev->name, (long long)points));
-  step = INT32_MAX / points; /* rows of the outermost dimension, so that numbers stay below 2^31 */
-  outer = c.extent[0];
-  for (int64_t at = 0; at < outer; at += step) {
-    int64_t rows = outer - at < step ? outer - at : step, blocks = (rows * points + 255) / 256;
-
-    c.extent[0] = rows;
-    w[0] = (uint64_t)(rows * points);
-    w[1] = (uint64_t)(uintptr_t)from + (uint64_t)(at * c.from[0]);
-    w[2] = (uint64_t)(uintptr_t)to + (uint64_t)(at * c.to[0]);
-    for (int d = 0; d < c.nd; d++) {
-      w[3 + d] = (uint64_t)c.extent[d];
-      w[3 + c.nd + d] = (uint64_t)c.from[d];
-      w[3 + 2 * c.nd + d] = (uint64_t)c.to[d];
-    }
-    if (blocks > (int64_t)dev->sms * 16) blocks = (int64_t)dev->sms * 16;
-    MX_TRY(mx_cuda_queue(dev, fn, blocks, 256, w, 3 + 3 * c.nd, "a copy", err));
-  }
-
-done:
-  return st;
-}
+/* ---- operands in pieces ---- */
 
 static mars_status gather(mx_cuda *dev, const mx_call *call, const mx_bind *bind, int es, mars_error *err) {
   mars_status st = MARS_OK;
 
   for (int j = 0; j < bind->n_pieces; j++) {
     const mx_piece *p = &bind->pieces[j];
+    mx_copy c = {.to = bind->base, .from = p->base, .es = es, .nd = p->start == NULL ? 1 : call->ndim};
 
     if (p->start == NULL) {
-      int64_t one = es;
-
-      MX_TRY(mx_cuda_copy(dev, bind->base + p->flat_start * es, p->base, es, 1, &p->flat_count, &one, &p->flat_step, err));
-    } else {
-      char *to = bind->base;
-
-      for (int d = 0; d < call->ndim; d++) to += p->start[d] * bind->stride[d];
-      MX_TRY(mx_cuda_copy(dev, to, p->base, es, call->ndim, p->extent, bind->stride, p->stride, err));
+      c.to += p->flat_start * es;
+      c.extent[0] = p->flat_count;
+      c.to_stride[0] = es;
+      c.from_stride[0] = p->flat_step;
     }
+    for (int d = 0; d < call->ndim && p->start != NULL; d++) {
+      c.to += p->start[d] * bind->stride[d];
+      c.extent[d] = p->extent[d];
+      c.to_stride[d] = bind->stride[d];
+      c.from_stride[d] = p->stride[d];
+    }
+    MX_TRY(mx_cuda_copy(dev, &c, err));
   }
 
 done:

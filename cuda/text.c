@@ -139,8 +139,8 @@ void mx_text_prelude(mx_text *t, bool complex_functions) {
   mx_text_append(t, mx_device_complex_power);
 }
 
-void mx_text_copy(mx_text *t, int dims) {
+void mx_text_copy(mx_text *t, int dims, bool by_tiles) {
   mx_text_append(t, mx_device_base);
   mx_text_put(t, "#define DIMS %d\n", dims);
-  mx_text_append(t, mx_device_copy);
+  mx_text_append(t, by_tiles ? mx_device_turn : mx_device_copy);
 }

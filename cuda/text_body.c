@@ -85,6 +85,27 @@ static void put_index(mx_text_frame *f, int word, const char *type) {
   mx_text_append(f->t, ")");
 }
 
+/* ---- tiles: a block's threads are r = 0..7 and s = 0..31 ---- */
+
+static bool is_staged(const mx_text_variant *v, int slot) { return v->staged[slot / 64] >> slot % 64 & 1; }
+
+static const char *stored_type(mars_dtype dt) { return dt == MARS_BOOL ? "u8" : mx_text_type(dt); }
+
+void mx_text_tiles_declare(mx_text_frame *f) {
+  for (int i = 0; i < f->prog->n_in; i++)
+    if (is_staged(f->v, i)) mx_text_put(f->t, "  __shared__ %s s%d[%d];\n", stored_type(f->prog->in_dtype[i]), i, MX_TILE_SIDE * MX_TILE_PITCH);
+}
+
+/* Threads s follow one another along the staged operands' own dimension, j along the innermost one. */
+void mx_text_tiles_fill(mx_text_frame *f) {
+  for (int i = 0; i < f->prog->n_in; i++) {
+    if (!is_staged(f->v, i)) continue;
+    mx_text_put(f->t, "        s%d[j * %d + s] = mx_ld<%s>(", i, MX_TILE_PITCH, stored_type(f->prog->in_dtype[i]));
+    put_address(f, in_word(f, i));
+    mx_text_append(f->t, ");\n");
+  }
+}
+
 /* ---- vectors ---- */
 
 /* In front of the loop over j: c of the innermost dimension is that of the group's first element. */
@@ -253,6 +274,8 @@ static void put_value(mx_text_frame *f, const mx_instr *in) {
   case MX_I_LOAD:
     if (f->v->vec > 1) {
       put_vector_element(f, in->slot);
+    } else if (is_staged(f->v, in->slot)) {
+      mx_text_put(f->t, "s%d[s * %d + j]%s", in->slot, MX_TILE_PITCH, f->prog->in_dtype[in->slot] == MARS_BOOL ? " != 0" : "");
     } else {
       mx_text_put(f->t, "mx_ld<%s>(", type);
       put_address(f, in_word(f, in->slot));

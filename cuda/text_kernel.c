@@ -10,17 +10,21 @@ static const char *const HEAD_MANY = "extern \"C\" __global__ void __launch_boun
 enum { FEW_ACCUMULATORS = 4, OF_COMPLEX = 3, OF_MOMENTS = 2 };
 static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
 
-/* c_first .. c_last-1 of the C-order number in `number` */
+/* The coordinates c of n dimensions of the C-order number in `number` */
+static void put_split_of(mx_text_frame *f, const char *number, const int *dim, int n, const char *indent) {
+  if (n == 0) return;
+  mx_text_put(f->t, "%s%sidx c%d = %s;\n", indent, n == 1 ? "const " : "", dim[0], number);
+  for (int i = n - 1; i > 0; i--)
+    mx_text_put(f->t, "%sconst idx c%d = c%d %% (idx)p.w[%d]; c%d /= (idx)p.w[%d];\n", indent, dim[i], dim[0], MX_W_EXTENT + dim[i], dim[0],
+                MX_W_EXTENT + dim[i]);
+}
+
+/* c_first .. c_last-1 */
 static void put_split(mx_text_frame *f, const char *number, int first, int last, const char *indent) {
-  if (first == last) return;
-  if (last - first == 1) {
-    mx_text_put(f->t, "%sconst idx c%d = %s;\n", indent, first, number);
-    return;
-  }
-  mx_text_put(f->t, "%sidx c%d = %s;\n", indent, first, number);
-  for (int d = last - 1; d > first; d--)
-    mx_text_put(f->t, "%sconst idx c%d = c%d %% (idx)p.w[%d]; c%d /= (idx)p.w[%d];\n", indent, d, first, MX_W_EXTENT + d, first,
-                MX_W_EXTENT + d);
+  int dim[MARS_MAX_DIMS] = {0};
+
+  for (int d = first; d < last; d++) dim[d - first] = d;
+  put_split_of(f, number, dim, last - first, indent);
 }
 
 /* ---- elementwise ---- */
@@ -48,12 +52,46 @@ static void write_points(mx_text_frame *f) {
   mx_text_append(f->t, "  }\n}\n");
 }
 
-/* ---- reductions ---- */
-
 static int unroll_of(const mx_program *p) {
   if (p->cost > 40 || p->n_instrs > 40) return 1;
   return p->cost > 8 || p->n_instrs > 12 || p->n_out > 2 || mx_text_wants_complex(p) ? 2 : 4;
 }
+
+/* The points (y, x) of a tile whose coordinates are y0 + .., x0 + ..: the loop's head, without its closing braces */
+static void open_tile_loop(mx_text_frame *f, int unroll, const char *along_y, const char *along_x) {
+  int x = f->layout.nd - 1, y = f->v->across;
+
+  mx_text_put(f->t,
+              "#pragma unroll %d\n    for (u32 j = r; j < %d; j += 8) {\n      const idx c%d = y0 + %s, c%d = x0 + %s;\n"
+              "      if (c%d < ey && c%d < ex) {\n",
+              unroll, MX_TILE_SIDE, y, along_y, x, along_x, y, x);
+}
+
+/* A block has tiles of the innermost dimension x and of y, along which the staged operands are contiguous: it reads these as they lie, and
+   then has their elements for points in the order of the result. Barriers are outside of everything that threads of a block differ in. */
+static void write_tiles(mx_text_frame *f) {
+  int nd = f->layout.nd, x = nd - 1, y = f->v->across, others[MARS_MAX_DIMS], n = 0;
+
+  for (int d = 0; d < nd; d++)
+    if (d != x && d != y) others[n++] = d;
+  mx_text_append(f->t, mx_text_wants_complex(f->prog) ? HEAD_MANY : HEAD);
+  mx_text_tiles_declare(f);
+  mx_text_put(f->t,
+              "  const u32 s = threadIdx.x & 31, r = threadIdx.x >> 5;\n"
+              "  const idx n = (idx)p.w[0], ey = (idx)p.w[%d], ex = (idx)p.w[%d], ny = (ey + 31) / 32, nx = (ex + 31) / 32;\n"
+              "  for (idx q = blockIdx.x; q < n; q += gridDim.x) {\n"
+              "    const idx x0 = q %% nx * 32, y0 = q / nx %% ny * 32;\n",
+              MX_W_EXTENT + y, MX_W_EXTENT + x);
+  put_split_of(f, "q / nx / ny", others, n, "    ");
+  open_tile_loop(f, MX_TILE_SIDE / 8, "s", "j");
+  mx_text_tiles_fill(f);
+  mx_text_append(f->t, "      }\n    }\n    __syncthreads();\n");
+  open_tile_loop(f, unroll_of(f->prog), "j", "s");
+  mx_text_body(f, "        ");
+  mx_text_append(f->t, "      }\n    }\n    __syncthreads();\n  }\n}\n");
+}
+
+/* ---- reductions ---- */
 
 static int weight_of(const mx_out_desc *out) {
   const mx_acc acc = mx_op_row_of(out->op)->acc;
@@ -225,6 +263,7 @@ void mx_text_kernel(mx_text *t, const mx_program *prog, const mx_text_variant *v
   mx_text_ops(&f);
   switch ((mx_text_kind)v->kind) {
   case MX_TEXT_POINTS: write_points(&f); break;
+  case MX_TEXT_TILES: write_tiles(&f); break;
   case MX_TEXT_REDUCE: write_reduce(&f); break;
   default: write_scan(&f); break;
   }

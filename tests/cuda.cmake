@@ -13,11 +13,12 @@ if(MARS_HAS_CUDA)
   add_executable(cuda_vm_test ${CMAKE_CURRENT_LIST_DIR}/vm_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_reduce_test.cc
                  ${CMAKE_CURRENT_LIST_DIR}/vm_scan_test.cc ${CMAKE_CURRENT_LIST_DIR}/vm_util.cc
                  ${CMAKE_CURRENT_LIST_DIR}/cuda_ops_test.cc ${CMAKE_CURRENT_LIST_DIR}/cuda_traffic_test.cc
+                 ${CMAKE_CURRENT_LIST_DIR}/cuda_turn_test.cc
                  ${CMAKE_CURRENT_LIST_DIR}/loops_shim.c)
   target_compile_definitions(cuda_vm_test PRIVATE VM_CUDA)
   set_target_properties(cuda_vm_test PROPERTIES TESTS_RELEASE_ONLY ON)
   # in parts, as each compiles some hundred kernels; a driver is looked for among the stand-ins first
-  foreach(part VmPoints*:VmPieces*:VmDevice*:VmScan* VmReduce* *EveryRow* CudaRandom*:*CudaOps* *Traffic*)
+  foreach(part VmPoints*:VmPieces*:VmDevice*:VmScan* VmReduce* *EveryRow* CudaRandom*:*CudaOps* *Traffic*:*CudaTurn*)
     string(MAKE_C_IDENTIFIER "cuda_vm_test_${part}" name)
     add_test(NAME ${name} COMMAND cuda_vm_test --gtest_filter=${part})
     list(APPEND cuda_tests ${name})

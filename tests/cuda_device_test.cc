@@ -382,4 +382,22 @@ TEST_P(Tiles, Moves) {
   }
 }
 
+// Between rows and columns through tiles in shared memory: extents around the tile's side, gaps behind rows.
+TEST_P(Tiles, Turns) {
+  mars_dtype dt = GetParam();
+  std::mt19937 rng(5);
+  for (auto [rows, cols] : {std::pair<int64_t, int64_t>{33, 70}, {16, 31}, {64, 32}, {15, 40}, {1, 50}})
+    for (bool by_rows : {false, true})
+      for (unsigned flags : {0u, (unsigned)TILE_CONJ}) {
+        const size_t es = mars_dtype_bytes(dt);
+        const std::string kernel = (flags && parts(dt) == 2 ? "mx_turn_conj_" : "mx_turn_") + std::to_string(es);
+        const uint64_t before = cuda_sim_kernel_sectors(kernel.c_str());
+        run_both(host_, cuda_, "copy", flags, {Mat(rng, dt, rows, cols, by_rows), Mat(rng, dt, rows, cols, !by_rows)}, {0, 0, 0, 0});
+        if (!cuda_sim_is_used()) continue;
+        const uint64_t sectors = cuda_sim_kernel_sectors(kernel.c_str()) - before, filled = 2 * (uint64_t)(rows * cols) * es / 32;
+        EXPECT_EQ(sectors > 0, std::min(rows, cols) >= 16) << kernel;
+        EXPECT_LE(sectors, 2 * filled) << kernel; // runs of a tile's side, which begin in the middle of a sector
+      }
+}
+
 } // namespace

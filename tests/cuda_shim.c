@@ -44,7 +44,8 @@ static void close_kernel(cuda_source *s) {
 
 void cuda_source_add(cuda_source *s, const vm_prog *p, const cuda_variant *v) {
   mx_text_variant tv = {.kind = (uint8_t)v->kind, .dims = {(uint8_t)v->outer, (uint8_t)v->reduced, (uint8_t)v->inner},
-                        .wide = v->wide, .vec = (uint8_t)v->vec, .broadcast = {v->broadcast}};
+                        .wide = v->wide, .vec = (uint8_t)v->vec, .broadcast = {v->broadcast},
+                        .across = (uint8_t)v->across, .staged = {v->staged}};
 
   open_kernel(s);
   mx_text_kernel(&s->text, vm_program(p), &tv);
@@ -91,6 +92,19 @@ bool cuda_source_split(const char *text, const char **kernel, bool *is_complex) 
 }
 
 const char *cuda_source_text(const cuda_source *s) { return s->text.failed ? NULL : s->text.buf; }
+
+char *cuda_copy_text(int dims, bool by_tiles) {
+  mx_mem mem;
+  mx_text text = {.mem = &mem};
+  char *out;
+
+  mx_mem_init(&mem, NULL);
+  mx_text_copy(&text, dims, by_tiles);
+  out = text.failed ? NULL : strdup(text.buf);
+  mx_text_reset(&text);
+  return out;
+}
+
 bool cuda_can(const vm_prog *p, const char **why) { return mx_text_can(vm_program(p), why); }
 
 bool cuda_elementwise(int op, const char **name, int *arity) {

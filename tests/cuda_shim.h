@@ -9,13 +9,15 @@ extern "C" {
 #endif
 
 /* ---- texts ---- */
-enum cuda_kind { CUDA_POINTS, CUDA_REDUCE, CUDA_LINES, CUDA_LINE };
+enum cuda_kind { CUDA_POINTS, CUDA_TILES, CUDA_REDUCE, CUDA_LINES, CUDA_LINE };
 typedef struct cuda_variant {
   enum cuda_kind kind;
   int outer, reduced, inner;
   bool wide;
   int vec;
   uint64_t broadcast;
+  int across; /* CUDA_TILES */
+  uint64_t staged;
 } cuda_variant;
 typedef struct cuda_source cuda_source;
 /* Several kernels, named k0, k1, ..., under one copy of the device texts. */
@@ -27,6 +29,7 @@ void cuda_source_add_combine(cuda_source *s, const vm_prog *p, int slot);
    program (but of copies or matrices). *is_complex: it needs those functions. */
 bool cuda_source_split(const char *text, const char **kernel, bool *is_complex);
 const char *cuda_source_text(const cuda_source *s); /* NULL: there was no memory */
+char *cuda_copy_text(int dims, bool by_tiles); /* of strided copies; free */
 bool cuda_can(const vm_prog *p, const char **why);
 bool cuda_elementwise(int op, const char **name, int *arity);
 mars_dtype cuda_loop_dtype(int op, mars_dtype dt);

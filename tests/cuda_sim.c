@@ -80,6 +80,12 @@ bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) 
 
   return fn != NULL && fn(name, &launches, read, written) != 0;
 }
+
+uint64_t cuda_sim_kernel_sectors(const char *name) {
+  CALL(sg_sim_kernel_sectors);
+
+  return fn != NULL ? fn(name) : 0;
+}
 #else
 bool cuda_sim_is_used(void) { return false; }
 size_t cuda_sim_failed_checks(char *first, size_t size) {
@@ -96,4 +102,5 @@ uint64_t cuda_sim_calls(void) { return 0; }
 uint64_t cuda_sim_faults(void) { return 0; }
 uint64_t cuda_sim_nccl_calls(void) { return 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
+uint64_t cuda_sim_kernel_sectors(const char *name) { return 0; }
 #endif

@@ -26,6 +26,8 @@ uint64_t cuda_sim_faults(void);
 uint64_t cuda_sim_nccl_calls(void);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
+/* Sectors of 32 bytes that their warps asked memory for. */
+uint64_t cuda_sim_kernel_sectors(const char *name);
 
 #ifdef __cplusplus
 }

@@ -88,10 +88,10 @@ void add_elementwise(Batch &batch, mars_dtype dt) {
     int c = arity > 2 ? vm_load(prog.p, dt) : -1;
     vm_store(prog.p, vm_op(prog.p, name, a, b, c));
     if (!cuda_can(prog.p, &why)) continue;
-    batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_POINTS, 2, 0, 0, false, 1, 0});
+    batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_POINTS, 2, 0, 0, false, 1, 0, 0, 0});
     vm_set_cost(prog.p, cuda_cost(op));
     int vec = cuda_vec(prog.p, (int)mars_dtype_bytes(dt));
-    if (vec > 1) batch.add(std::string(name) + " vector " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, false, vec, 0});
+    if (vec > 1) batch.add(std::string(name) + " vector " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, false, vec, 0, 0, 0});
   }
 }
 
@@ -129,17 +129,52 @@ TEST_P(PerArch, CastsAndRounding) {
     int v = vm_load(prog.p, from);
     for (mars_dtype to : all)
       if (from != to) vm_store(prog.p, vm_cast(prog.p, v, to));
-    batch.add("cast " + type_name(from), prog, {CUDA_POINTS, 1, 0, 0, true, 1, 0});
-    batch.add("cast vector " + type_name(from), prog, {CUDA_POINTS, 1, 0, 0, false, 2, 0});
+    batch.add("cast " + type_name(from), prog, {CUDA_POINTS, 1, 0, 0, true, 1, 0, 0, 0});
+    batch.add("cast vector " + type_name(from), prog, {CUDA_POINTS, 1, 0, 0, false, 2, 0, 0, 0});
   }
   for (mars_dtype half : {MARS_F16, MARS_BF16}) {
     Prog prog;
     int v = vm_round(prog.p, vm_cast(prog.p, vm_load(prog.p, half), MARS_F32), half);
     vm_store_as(prog.p, vm_op(prog.p, "add", v, v, -1), half);
-    batch.add("round " + type_name(half), prog, {CUDA_POINTS, 3, 0, 0, false, 1, 0});
-    batch.add("round vector " + type_name(half), prog, {CUDA_POINTS, 2, 0, 0, false, 8, 0});
+    batch.add("round " + type_name(half), prog, {CUDA_POINTS, 3, 0, 0, false, 1, 0, 0, 0});
+    batch.add("round vector " + type_name(half), prog, {CUDA_POINTS, 2, 0, 0, false, 8, 0, 0, 0});
   }
   batch.check(GetParam(), {});
+}
+
+// Tiles in shared memory, of every size of element; and so many operands that a thread has its hands full.
+TEST_P(PerArch, Tiles) {
+  Batch batch(true);
+  for (mars_dtype dt : {MARS_BOOL, MARS_I16, MARS_BF16, MARS_F32, MARS_F64, MARS_C128})
+    for (bool wide : {false, true}) {
+      Prog prog(3);
+      int x = vm_load(prog.p, dt), y = vm_load(prog.p, dt);
+      if (dt == MARS_BF16) x = vm_cast(prog.p, x, MARS_F32), y = vm_cast(prog.p, y, MARS_F32);
+      vm_store_as(prog.p, vm_op(prog.p, "maximum", x, y, -1), dt);
+      batch.add("tiles " + type_name(dt), prog, {CUDA_TILES, 3, 0, 0, wide, 1, 0, wide ? 0 : 1, 1});
+    }
+  Prog many(2);
+  int v = vm_load(many.p, MARS_F64);
+  for (int i = 0; i < 8; i++) v = vm_op(many.p, "power", v, vm_load(many.p, MARS_F64), -1);
+  vm_store(many.p, v);
+  batch.add("many operands", many, {CUDA_TILES, 2, 0, 0, false, 1, 0, 0, 0xf});
+  batch.check(GetParam(), {});
+}
+
+TEST_P(PerArch, Copies) {
+  for (int dims : {2, 4})
+    for (bool by_tiles : {false, true}) {
+      char *text = cuda_copy_text(dims, by_tiles);
+      bool ok = false;
+      ASSERT_NE(text, nullptr);
+      char *log = cuda_compile_report(text, GetParam(), &ok);
+      const auto reports = kernel_reports(log);
+      EXPECT_TRUE(ok) << log;
+      EXPECT_EQ(reports.size(), by_tiles ? 7u : 5u) << log;
+      for (const auto &r : reports) EXPECT_EQ(r.second.stack + r.second.spill_stores + r.second.spill_loads, 0u) << r.first;
+      free(log);
+      free(text);
+    }
 }
 
 TEST_P(PerArch, Generators) {
@@ -149,17 +184,17 @@ TEST_P(PerArch, Generators) {
       for (bool unit : {true, false}) {
         Prog prog(2);
         vm_store(prog.p, vm_random(prog.p, name, dt, 1, 2, unit ? 0 : -1, 1, 0, 0));
-        batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_POINTS, 2, 0, 0, false, 1, 0});
+        batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_POINTS, 2, 0, 0, false, 1, 0, 0, 0});
       }
   for (mars_dtype dt : {MARS_I8, MARS_U16, MARS_I32, MARS_U64}) {
     Prog prog;
     vm_store(prog.p, vm_random(prog.p, "random_integers", dt, 1, 2, 0, 0, -3, 100));
-    batch.add("random_integers " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, true, 1, 0});
+    batch.add("random_integers " + type_name(dt), prog, {CUDA_POINTS, 1, 0, 0, true, 1, 0, 0, 0});
   }
   Prog prog;
   vm_store(prog.p, vm_random(prog.p, "random_bernoulli", MARS_BOOL, 1, 2, 0.25, 0, 0, 0));
   vm_store(prog.p, vm_iota(prog.p));
-  batch.add("bernoulli and iota", prog, {CUDA_POINTS, 1, 0, 0, false, 1, 0});
+  batch.add("bernoulli and iota", prog, {CUDA_POINTS, 1, 0, 0, false, 1, 0, 0, 0});
   batch.check(GetParam(), {});
 }
 
@@ -176,7 +211,7 @@ TEST_P(Reductions, CompileWithoutSpills) {
     if (!has_row(name, dt)) continue;
     Prog prog(2, 2);
     vm_reduce(prog.p, name, vm_load(prog.p, dt), vm_reduced_dtype(name, dt), 1);
-    batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_REDUCE, 1, 1, 1, false, 1, 0});
+    batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_REDUCE, 1, 1, 1, false, 1, 0, 0, 0});
     batch.add_combine(std::string(name) + " combine " + type_name(dt), prog, 0);
   }
   batch.check(GetParam().second, {});
@@ -197,14 +232,14 @@ TEST_P(PerArch, ScansAndSeveralReductions) {
     for (const char *name : {"cumsum", "cumprod"}) {
       Prog prog(2, 1);
       vm_scan(prog.p, name, vm_load(prog.p, dt));
-      batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_LINES, 0, 1, 1, false, 1, 0});
-      batch.add(std::string(name) + " line " + type_name(dt), prog, {CUDA_LINE, 1, 1, 1, true, 1, 0});
+      batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_LINES, 0, 1, 1, false, 1, 0, 0, 0});
+      batch.add(std::string(name) + " line " + type_name(dt), prog, {CUDA_LINE, 1, 1, 1, true, 1, 0, 0, 0});
     }
   Prog prog(2, 3);
   int v = vm_load(prog.p, MARS_F32);
   for (const char *name : {"sum", "min", "max", "std", "argmax"}) vm_reduce(prog.p, name, v, vm_reduced_dtype(name, MARS_F32), 0);
   vm_store(prog.p, v);
-  batch.add("five reductions", prog, {CUDA_REDUCE, 0, 2, 0, false, 1, 0});
+  batch.add("five reductions", prog, {CUDA_REDUCE, 0, 2, 0, false, 1, 0, 0, 0});
   batch.check(GetParam(), {});
 }
 

@@ -83,8 +83,27 @@ static mars_status run(mx_cuda *dev, int what, mars_dtype dt, const mx_mat *to, 
   return mx_cuda_tile_kernel_bytes(dev, mx_device_tile, "mx_tile", dt, to->rows * to->cols, w, 13, err);
 }
 
+/* Over the target's rows or columns, whatever is contiguous. */
+static mx_copy copy_of(mars_dtype dt, const mx_mat *d, const mx_mat *s) {
+  const int64_t es = (int64_t)mars_dtype_bytes(dt);
+  const bool by_rows = d->cs == 1;
+
+  return (mx_copy){.to = d->base, .from = s->base, .es = (int)es, .nd = 2,
+                   .extent = {by_rows ? d->rows : d->cols, by_rows ? d->cols : d->rows},
+                   .to_stride = {(by_rows ? d->rs : d->cs) * es, (by_rows ? d->cs : d->rs) * es},
+                   .from_stride = {(by_rows ? s->rs : s->cs) * es, (by_rows ? s->cs : s->rs) * es}};
+}
+
 mars_status mx_cuda_conj(mx_cuda *dev, mars_dtype dt, const mx_mat *to, const mx_mat *from, mars_error *err) {
-  return run(dev, T_CONJ, dt, to, from, 0, F_CONJ, err);
+  const mx_copy c = copy_of(dt, to, from);
+  mars_status st = MARS_OK;
+  bool turned = false;
+
+  MX_TRY(mx_cuda_turn_conj(dev, &c, &turned, err));
+  if (!turned) MX_TRY(run(dev, T_CONJ, dt, to, from, 0, F_CONJ, err));
+
+done:
+  return st;
 }
 
 mars_status mx_cuda_mirror(mx_cuda *dev, mars_dtype dt, const mx_mat *a, bool herm, mars_error *err) {
@@ -97,13 +116,9 @@ mars_status mx_cuda_triangle(mx_cuda *dev, mars_dtype dt, const mx_mat *to, cons
 }
 
 mars_status mx_cuda_copy_mat(mx_cuda *dev, mars_dtype dt, const mx_mat *d, const mx_mat *s, mars_error *err) {
-  const int64_t es = (int64_t)mars_dtype_bytes(dt);
-  const bool by_rows = d->cs == 1;
-  const int64_t extent[2] = {by_rows ? d->rows : d->cols, by_rows ? d->cols : d->rows};
-  const int64_t to[2] = {(by_rows ? d->rs : d->cs) * es, (by_rows ? d->cs : d->rs) * es};
-  const int64_t from[2] = {(by_rows ? s->rs : s->cs) * es, (by_rows ? s->cs : s->rs) * es};
+  const mx_copy c = copy_of(dt, d, s);
 
-  return mx_cuda_copy(dev, d->base, s->base, (int)es, 2, extent, to, from, err);
+  return mx_cuda_copy(dev, &c, err);
 }
 
 mars_status mx_cuda_clear(mx_cuda *dev, char *at, size_t bytes, mars_error *err) {

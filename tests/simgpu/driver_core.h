@@ -98,7 +98,7 @@ struct State {
   uint64_t next_id = 1, next_pointer_id = 1;
   sg_sim_count_info counts = {};
   struct KernelCount {
-    uint64_t launches = 0, read = 0, written = 0;
+    uint64_t launches = 0, read = 0, written = 0, sectors = 0;
   };
   std::map<std::string, KernelCount> kernels;
   Scheduler sched;

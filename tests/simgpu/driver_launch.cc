@@ -69,6 +69,7 @@ void count_launch(const Launch &l) {
   k.launches++;
   k.read += read;
   k.written += l.counts.global_written_bytes;
+  k.sectors += l.counts.global_sectors;
 }
 
 /* The parameter block, from one of the two ways to give it. */

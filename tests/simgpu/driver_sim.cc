@@ -130,6 +130,13 @@ SIM_API int sg_sim_kernel_counts(const char *name, uint64_t *launches, uint64_t 
   return it != s.kernels.end();
 }
 
+SIM_API uint64_t sg_sim_kernel_sectors(const char *name) {
+  State &s = state();
+  Lock lock(s.mutex);
+  auto it = s.kernels.find(name);
+  return it != s.kernels.end() ? it->second.sectors : 0;
+}
+
 SIM_API uint64_t sg_sim_calls(void) {
   Lock lock(state().mutex);
   return state().faults.calls;

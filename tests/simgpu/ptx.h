@@ -42,6 +42,7 @@ typedef struct {
   uint64_t global_read_bytes,
       global_written_bytes;             /* plain loads and stores of global memory, host memory included */
   uint64_t global_loads, global_stores; /* thread accesses; a vector access is one */
+  uint64_t global_sectors; /* of 32 bytes, that a warp's load or store asks memory for: no more where neighbouring lanes share one */
   uint64_t shared_accesses;
   uint64_t atomics;        /* atom and red, global and shared */
   uint64_t local_accesses; /* ld.local and st.local: spills, or arrays indexed at run time */

@@ -5,6 +5,8 @@
 namespace sg {
 namespace {
 
+constexpr uint64_t kSector = 32;
+
 sg_ptx_status status_of(sg_memory_fault fault) {
   switch (fault) {
   case SG_MEMORY_MISALIGNED:
@@ -101,6 +103,19 @@ bool check_range(Launch &launch, Met &met, uint64_t addr, size_t n, Touch touch)
   return true;
 }
 
+/* What lanes of an access ask for, one after the other: a sector once while lanes stay in it. */
+uint64_t sectors_of(uint32_t mask, const uint64_t *addr, size_t bytes) {
+  uint64_t n = 0, last = ~0ull;
+
+  each_lane(mask, [&](int l) {
+    for (uint64_t s = addr[l] / kSector; s <= (addr[l] + bytes - 1) / kSector; s++) {
+      n += s != last;
+      last = s;
+    }
+  });
+  return n;
+}
+
 bool check_global(Warp &w, const Op &op, uint32_t mask, const uint64_t *addr, Access *a) {
   Launch &launch = *w.cta->launch;
   const size_t bytes = a->bytes;
@@ -122,6 +137,7 @@ bool check_global(Warp &w, const Op &op, uint32_t mask, const uint64_t *addr, Ac
   }
   uint64_t total = bytes * static_cast<uint64_t>(count);
   if (a->touch != Touch::ATOMIC) {
+    launch.counts.global_sectors += a->is_contiguous ? (first + total - 1) / kSector - first / kSector + 1 : sectors_of(mask, addr, bytes);
     if (a->touch == Touch::READ)
       launch.counts.global_read_bytes += total, launch.counts.global_loads += static_cast<uint64_t>(count);
     else

@@ -44,6 +44,9 @@ void sg_sim_forget_failed_checks(void);
 void sg_sim_counts(sg_sim_count_info *out);
 /* Of one kernel, by name: 1, or 0 if it never ran. */
 int sg_sim_kernel_counts(const char *name, uint64_t *launches, uint64_t *read_bytes, uint64_t *written_bytes);
+/* Sectors of 32 bytes that its warps' loads and stores asked memory for, as if there were no caches: 1/32 of the bytes where lanes
+   follow one another, one for every lane where they are far apart. */
+uint64_t sg_sim_kernel_sectors(const char *name);
 /* Driver calls since the last reset or configure: the range of the fault plan's "call:N". */
 uint64_t sg_sim_calls(void);
 /* NCCL calls likewise: the range of "nccl:N". */
