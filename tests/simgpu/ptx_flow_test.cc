@@ -357,6 +357,7 @@ TEST(Launch, ThreeDimensionsAndCounts) {
     ASSERT_EQ(o[i], i);
   EXPECT_EQ(dev.counts.global_written_bytes, 480u * 4);
   EXPECT_EQ(dev.counts.global_stores, 480u);
+  EXPECT_EQ(dev.counts.global_sectors, 24u * 3); // 80 bytes of a warp, from the beginning or the middle of a sector
   EXPECT_EQ(dev.counts.global_read_bytes, 0u);
   EXPECT_EQ(dev.counts.instructions, 480u * 20);
   EXPECT_EQ(dev.counts.warp_instructions, 24u * 20);
