@@ -7,7 +7,7 @@
 static const char *const HEAD_REDUCE = "extern \"C\" __global__ void __launch_bounds__(256, 2) mx_kernel(const mx_p p) {\n";
 /* Accumulators stand in registers twice, as leaf and pile: many of them want more than half of a multiprocessor. */
 static const char *const HEAD_MANY = "extern \"C\" __global__ void __launch_bounds__(256, 1) mx_kernel(const mx_p p) {\n";
-enum { FEW_ACCUMULATORS = 4, OF_COMPLEX = 3, OF_MOMENTS = 2 };
+enum { FEW_ACCUMULATORS = 4, OF_COMPLEX = 3, OF_MOMENTS = 2, FEW_INSTRS = 8 /* a random graph of 9 with two accumulators spilled */ };
 static const char *const HEAD = "extern \"C\" __global__ void __launch_bounds__(256) mx_kernel(const mx_p p) {\n";
 
 /* The coordinates c of n dimensions of the C-order number in `number` */
@@ -110,7 +110,7 @@ static void write_reduce(mx_text_frame *f) {
     mx_text_accumulator(f->t, &f->prog->outs[o]);
     mx_text_put(f->t, " R%d;\n", o);
   }
-  mx_text_append(f->t, accumulators > FEW_ACCUMULATORS ? HEAD_MANY : HEAD_REDUCE);
+  mx_text_append(f->t, accumulators > FEW_ACCUMULATORS || f->prog->n_instrs > FEW_INSTRS ? HEAD_MANY : HEAD_REDUCE);
   mx_text_put(f->t,
               "  __shared__ u32 shared[MX_WORDS * MX_BLOCK];\n"
               "  const idx ko = (idx)p.w[%d], nr = (idx)p.w[%d], ki = (idx)p.w[%d], rows = (idx)p.w[%d];\n"
