@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDE = 32, WORTH = 16 /* extents below which a tile of SIDE is more empty than not */ };
-
 /* Extents of 1 go, dimensions that follow one another join. */
 static void simplify(mx_copy *c) {
   int n = 0;
@@ -96,9 +94,9 @@ static bool crosses(mx_copy *c) {
   const int x = fast_dim(c, c->to_stride), y = fast_dim(c, c->from_stride);
   int64_t tiles = 1;
 
-  if (x < 0 || y < 0 || x == y || llabs(c->from_stride[x]) <= c->es || c->extent[x] < WORTH || c->extent[y] < WORTH) return false;
+  if (x < 0 || y < 0 || x == y || llabs(c->from_stride[x]) <= c->es || c->extent[x] < MX_TILE_WORTH || c->extent[y] < MX_TILE_WORTH) return false;
   for (int d = 0; d < c->nd; d++) {
-    const int64_t n = d == x || d == y ? (c->extent[d] + SIDE - 1) / SIDE : c->extent[d];
+    const int64_t n = d == x || d == y ? (c->extent[d] + MX_TILE_SIDE - 1) / MX_TILE_SIDE : c->extent[d];
 
     if (c->extent[d] > INT32_MAX || tiles > INT32_MAX / n) return false;
     tiles *= n;
@@ -113,7 +111,7 @@ static mars_status turn(mx_cuda *dev, const char *kind, const mx_copy *c, mars_e
   CUfunction fn = NULL;
   int64_t tiles = 1;
 
-  for (int d = 0; d < c->nd; d++) tiles *= d >= c->nd - 2 ? (c->extent[d] + SIDE - 1) / SIDE : c->extent[d];
+  for (int d = 0; d < c->nd; d++) tiles *= d >= c->nd - 2 ? (c->extent[d] + MX_TILE_SIDE - 1) / MX_TILE_SIDE : c->extent[d];
   MX_TRY(copy_fn(dev, kind, c->es, c->nd, true, &fn, err));
   MX_TRY(queue(dev, fn, c, tiles, tiles, err));
 

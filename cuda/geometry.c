@@ -10,7 +10,6 @@ enum {
   ROWS_MOST = 128,      /* rows of a thread: 8 leaves, that join pairwise */
   BLOCKS_ENOUGH = 2048, /* of a reduction, before its threads take more rows */
   LINES_ENOUGH = 1024,  /* lines of a scan, before each gets a thread alone */
-  TILE_WORTH = 16,      /* extents below which a tile is more empty than not */
   TILES_BYTES = 36 << 10 /* of shared memory for a block's tiles: four such blocks have room on every multiprocessor */
 };
 
@@ -231,13 +230,13 @@ static bool choose_tiles(const mx_kernel *k, mx_geometry *g) {
   mx_text_variant *v = &g->variant;
   int last = nd_of(g) - 1, most = 0, room = TILES_BYTES;
 
-  if (last < 1 || g->extent[last] < TILE_WORTH) return false;
+  if (last < 1 || g->extent[last] < MX_TILE_WORTH) return false;
   for (int d = 0; d < last; d++) {
     int bytes = 0;
 
     for (int i = 0; i < k->prog.n_in; i++)
       if (lies_across(&g->view[i], d, last)) bytes += g->view[i].es;
-    if (g->extent[d] < TILE_WORTH || bytes == 0 || bytes < most) continue;
+    if (g->extent[d] < MX_TILE_WORTH || bytes == 0 || bytes < most) continue;
     most = bytes;
     v->across = (uint8_t)d;
   }

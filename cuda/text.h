@@ -65,7 +65,8 @@ bool mx_text_can(const mx_program *prog, const char **why);
 /* What kind of kernel the program is: POINTS, REDUCE or LINES. */
 mx_text_kind mx_text_kind_of(const mx_program *prog);
 
-enum { MX_TILE_SIDE = 32, MX_TILE_PITCH = 33 }; /* of TILES; a row of one in shared memory: its columns are in different banks */
+enum { MX_TILE_SIDE = 32, MX_TILE_PITCH = 33, /* of TILES and copies by tiles; a row of one in shared memory: its columns are in different banks */
+       MX_TILE_WORTH = 16 /* extents below which a tile is more empty than not */ };
 
 /* Elements that a thread takes at once at most, where the widest slot has `widest` bytes. */
 int mx_text_vec(const mx_program *prog, int widest);

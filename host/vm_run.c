@@ -439,7 +439,7 @@ static double share_of(mx_host *host, mx_call *const *calls, int n) {
    workers come to an end together; workers are thought to take the calls in order. They never run equally fast, so in a long batch
    the last products, `left` of whose multiplications no worker has yet, come in parts that get smaller towards the end. */
 static int units_wanted(mx_host *host, const mx_call *call, int n, double share, double *left) {
-  enum { LONG = 4, PARTS = 2, MOST_UNITS = 4 };
+  enum { LONG = 4, PARTS = 2 };
   const int threads = mx_pool_threads(host->pool), usual = n >= 4 * threads ? 1 : threads;
   const double work = call->kind == MX_CALL_TILE ? mx_tile_product_work(call->tile) : 0;
   const mx_work *most = host->work;
@@ -452,7 +452,6 @@ static int units_wanted(mx_host *host, const mx_call *call, int n, double share,
     if (host->work[t].load > most->load) most = &host->work[t];
   if (share >= LONG * work) units = (int)ceil(PARTS * threads * work / *left * (1 - 1e-9));
   else if (least->load + work > 1.02 * share) units = most->load - least->load < 0.02 * work ? threads : 2 * threads;
-  if (units > MOST_UNITS * threads) units = MOST_UNITS * threads;
   for (int i = 0; i < units; i++) least_loaded(host)->load += work / units;
   *left -= work;
   return mx_tile_cuts_freely(call->tile) ? units : usual;
