@@ -45,11 +45,13 @@ int mx_compile_arch(const mx_cuda_api *cu, int capability) {
 
 typedef struct header {
   char magic[8];
-  uint64_t bytes, low, high; /* of the payload: length and XXH3 */
+  XXH128_hash_t key; /* what the file is named by: one under another's name is none */
+  XXH128_hash_t sum; /* of the payload */
+  uint64_t bytes;    /* the payload's */
 } header;
-static const char MAGIC[8] = {'m', 'a', 'r', 's', 'p', 't', 'x', '1'};
+static const char MAGIC[8] = {'m', 'a', 'r', 's', 'p', 't', 'x', '2'};
 
-/* A folder of ours that nobody else can write; created if need be. */
+/* A folder of ours that nobody else can look into or write; created if need be. */
 static bool make_folder(char *path) {
   struct stat st;
 
@@ -60,16 +62,16 @@ static bool make_folder(char *path) {
     *p = '/';
   }
   if (mkdir(path, 0700) != 0 && errno != EEXIST) return false;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
 }
 
 static bool cache_folder(char *out, size_t n) {
   const char *dir = getenv("MARS_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   int len = -1;
 
-  if (dir != NULL) len = dir[0] != '\0' ? snprintf(out, n, "%s", dir) : -1;
-  else if (xdg != NULL && xdg[0] != '\0') len = snprintf(out, n, "%s/mars", xdg);
-  else if (home != NULL && home[0] != '\0') len = snprintf(out, n, "%s/.cache/mars", home);
+  if (dir != NULL) len = dir[0] != '\0' ? snprintf(out, n, "%s/kernels", dir) : -1;
+  else if (xdg != NULL && xdg[0] != '\0') len = snprintf(out, n, "%s/mars/kernels", xdg);
+  else if (home != NULL && home[0] != '\0') len = snprintf(out, n, "%s/.cache/mars/kernels", home);
   return len > 0 && (size_t)len < n && make_folder(out);
 }
 
@@ -111,21 +113,17 @@ static bool write_all(int fd, const void *data, size_t bytes) {
   return true;
 }
 
-static bool load(mx_mem *mem, const char *file, mx_compiled *out) {
+static bool load(mx_mem *mem, const char *file, XXH128_hash_t key, mx_compiled *out) {
   int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  XXH128_hash_t sum;
   struct stat st;
   header h;
   bool good = false;
 
   if (fd < 0) return false;
   if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && read_all(fd, &h, sizeof h) && memcmp(h.magic, MAGIC, sizeof MAGIC) == 0 &&
-      h.bytes < (uint64_t)1 << 30 && (uint64_t)st.st_size == sizeof h + h.bytes)
+      XXH128_isEqual(h.key, key) && h.bytes < (uint64_t)1 << 30 && (uint64_t)st.st_size == sizeof h + h.bytes)
     out->code = mx_alloc(mem, (size_t)h.bytes + 1); /* PTX is text: it ends with a 0 */
-  if (out->code != NULL && read_all(fd, out->code, (size_t)h.bytes)) {
-    sum = XXH3_128bits(out->code, (size_t)h.bytes);
-    good = sum.low64 == h.low && sum.high64 == h.high;
-  }
+  if (out->code != NULL && read_all(fd, out->code, (size_t)h.bytes)) good = XXH128_isEqual(XXH3_128bits(out->code, (size_t)h.bytes), h.sum);
   close(fd);
   if (good) {
     out->bytes = (size_t)h.bytes;
@@ -138,9 +136,8 @@ static bool load(mx_mem *mem, const char *file, mx_compiled *out) {
 }
 
 /* A cache that cannot be written is no failure. */
-static void save(const char *file, const mx_compiled *c) {
-  XXH128_hash_t sum = XXH3_128bits(c->code, c->bytes);
-  header h = {.bytes = c->bytes, .low = sum.low64, .high = sum.high64};
+static void save(const char *file, XXH128_hash_t key, const mx_compiled *c) {
+  header h = {.key = key, .sum = XXH3_128bits(c->code, c->bytes), .bytes = c->bytes};
   char temp[1200];
   int fd;
 
@@ -235,10 +232,10 @@ mars_status mx_compile(const mx_cuda_api *cu, mx_mem *mem, const char *source, i
   key = key_of(&o, source);
   snprintf(name, sizeof name, "%016llx%016llx", (unsigned long long)key.high64, (unsigned long long)key.low64);
   if (caching) snprintf(file, sizeof file, "%s/%s", folder, name);
-  if (!caching || !load(mem, file, out)) {
+  if (!caching || !load(mem, file, key, out)) {
     st = compile(cu, mem, source, &o, machine, out, err);
     if (st != MARS_OK) return st;
-    if (caching) save(file, out);
+    if (caching) save(file, key, out);
   }
   keep_source(source, name);
   return MARS_OK;

@@ -1,9 +1,10 @@
 /*
  * NVRTC: CUDA C to PTX, with a cache on disk.
  *
- * The cache: a folder of its owner's alone, $MARS_CACHE_DIR, else $XDG_CACHE_HOME/mars, else $HOME/.cache/mars; set
- * MARS_CACHE_DIR to the empty string for none. A file is named by the hash of all that its contents come from, is written under
- * another name and then renamed, and carries a checksum: one that does not fit is compiled again and written over.
+ * The cache: the folder `kernels` of $MARS_CACHE_DIR, else of $XDG_CACHE_HOME/mars, else of $HOME/.cache/mars, its owner's alone
+ * (mode 0700; one that others may look into is not used); set MARS_CACHE_DIR to the empty string for none. A file is named by the
+ * hash of all that its contents come from, is written under another name and then renamed, and carries that hash and a checksum: where
+ * one does not fit, the kernel is compiled again and the file written over.
  * MARS_KERNEL_SOURCES names a folder that gets every kernel's text, for a look at it and for the tests' compile matrix.
  *
  * Layer: cuda. Threads: any; no state but the files.

@@ -81,15 +81,18 @@ protected:
   void TearDown() override {
     if (folder_.empty()) return;
     for (const std::string &f : files()) unlink(f.c_str());
+    rmdir(kernels().c_str());
     rmdir(folder_.c_str());
     if (old_.empty()) unsetenv("MARS_CACHE_DIR");
     else setenv("MARS_CACHE_DIR", old_.c_str(), 1);
   }
+  std::string kernels() const { return folder_ + "/kernels"; }
   std::vector<std::string> files() {
     std::vector<std::string> out;
-    DIR *d = opendir(folder_.c_str());
+    DIR *d = opendir(kernels().c_str());
+    if (d == nullptr) return out;
     for (struct dirent *e = readdir(d); e != nullptr; e = readdir(d))
-      if (e->d_name[0] != '.') out.push_back(folder_ + "/" + e->d_name);
+      if (e->d_name[0] != '.') out.push_back(kernels() + "/" + e->d_name);
     closedir(d);
     return out;
   }
@@ -114,6 +117,8 @@ TEST_F(CudaCompiler, CachesAndVerifies) {
   struct stat st;
   ASSERT_EQ(stat(files()[0].c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 077, 0u) << "others may read it";
+  ASSERT_EQ(stat(kernels().c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0700u);
   EXPECT_EQ(compile(kText, &cached), first);
   EXPECT_TRUE(cached);
   // damaged in the middle, cut short, emptied: compiled again, and good again afterwards
@@ -134,13 +139,36 @@ TEST_F(CudaCompiler, CachesAndVerifies) {
   EXPECT_EQ(files().size(), 1u) << "temporary files are left";
 }
 
-TEST_F(CudaCompiler, AFolderThatOthersMayWriteIsNotUsed) {
+TEST_F(CudaCompiler, AFolderThatOthersMayLookIntoIsNotUsed) {
   bool cached = false;
-  ASSERT_EQ(chmod(folder_.c_str(), 0777), 0);
+  for (mode_t mode : {0777, 0755, 0710}) {
+    ASSERT_TRUE(mkdir(kernels().c_str(), 0700) == 0 || errno == EEXIST);
+    ASSERT_EQ(chmod(kernels().c_str(), mode), 0);
+    compile(kText, &cached);
+    compile(kText, &cached);
+    EXPECT_FALSE(cached);
+    EXPECT_TRUE(files().empty());
+  }
+  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0); // the one around it may be seen
+  ASSERT_EQ(chmod(kernels().c_str(), 0700), 0);
   compile(kText, &cached);
   compile(kText, &cached);
+  EXPECT_TRUE(cached);
+}
+
+// A whole and valid entry under another's name is not taken for it.
+TEST_F(CudaCompiler, AnEntryOfAnotherKernelIsNotUsed) {
+  bool cached = true;
+  const std::string first = compile(kText, &cached);
+  ASSERT_EQ(files().size(), 1u);
+  const std::string mine = files()[0], aside = folder_ + "/aside";
+  ASSERT_EQ(rename(mine.c_str(), aside.c_str()), 0);
+  compile("extern \"C\" __global__ void k(float *a) { a[threadIdx.x] += 2; }", &cached);
+  ASSERT_EQ(files().size(), 1u);
+  ASSERT_EQ(rename(files()[0].c_str(), mine.c_str()), 0);
+  EXPECT_EQ(compile(kText, &cached), first);
   EXPECT_FALSE(cached);
-  EXPECT_TRUE(files().empty());
+  unlink(aside.c_str());
 }
 
 TEST_F(CudaCompiler, ErrorsCarryTheLog) {

@@ -120,11 +120,10 @@ protected:
     nothing_left();
     return happened;
   }
-  // n = 0, 1, ... until it does not happen any more. Steps: of a quick run, and of a usual one (MARS_TEST_FULL=1: 1).
-  Counts sweep(const std::string &kind, const std::string &behind = "", int quick_step = 7, int step = 1) {
+  // n = 0, 1, ... until it does not happen any more.
+  Counts sweep(const std::string &kind, const std::string &behind = "", int quick_step = 7) {
     Counts counts;
-    if (getenv("MARS_TEST_FULL") != nullptr) step = 1;
-    for (int n = 0; !HasFailure(); n += quick() ? quick_step : step) {
+    for (int n = 0; !HasFailure(); n += quick() ? quick_step : 1) {
       EXPECT_LT(n, 3000);
       SCOPED_TRACE(kind + ":" + std::to_string(n) + behind);
       if (!once(kind + ":" + std::to_string(n) + behind, &counts)) break;
@@ -147,7 +146,7 @@ TEST_F(CudaFaults, EveryCopy) { EXPECT_GT(sweep("copy").right, 4); }
 TEST_F(CudaFaults, EveryLaunch) { EXPECT_GT(sweep("launch").right, 4); }
 TEST_F(CudaFaults, EveryCopyBreaksItsContext) { EXPECT_GT(sweep("copy", ":sticky").right, 4); }
 TEST_F(CudaFaults, EveryLaunchBreaksItsContext) { EXPECT_GT(sweep("launch", ":sticky").right, 4); }
-TEST_F(CudaFaults, EveryCall) { EXPECT_GT(sweep("call", "", 23, 3).failed, 4); }
+TEST_F(CudaFaults, EveryCall) { EXPECT_GT(sweep("call", "", 23).failed, 4); }
 TEST_F(CudaFaults, ADeviceIsLostAtEveryStep) {
   EXPECT_GT(sweep("lose:0").right, 4);
   EXPECT_GT(sweep("lose:1").right, 4);

@@ -3,8 +3,10 @@
 #include "tests/cuda_report.h"
 #include "tests/cuda_shim.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -241,6 +243,57 @@ TEST_P(PerArch, ScansAndSeveralReductions) {
   vm_store(prog.p, v);
   batch.add("five reductions", prog, {CUDA_REDUCE, 0, 2, 0, false, 1, 0, 0, 0});
   batch.check(GetParam(), {});
+}
+
+// A long program leaves few registers for accumulators: this one, of a random graph, spilled when it was compiled for two blocks on a
+// multiprocessor.
+TEST_P(PerArch, ReductionsOfALongProgram) {
+  Batch batch(false);
+  Prog prog(1, 1);
+  const double ten = 10;
+  const auto draw = [&](uint64_t stream) { return vm_random(prog.p, "random_integers", MARS_I64, 1, stream, 0, 0, -5, 9); };
+  const auto op = [&](const char *name, int a, int b = -1, int c = -1) { return vm_op(prog.p, name, a, b, c); };
+  const int a = draw(1), b = draw(2), picked = op("where", vm_cast(prog.p, a, MARS_BOOL), b, a);
+  vm_store(prog.p, vm_cast(prog.p, picked, MARS_F64));
+  const int most = op("maximum", a, b), least = op("minimum", vm_cast(prog.p, op("logical_not", picked), MARS_I64), most);
+  vm_reduce(prog.p, "max", op("add", vm_cast(prog.p, least, MARS_F64), vm_const(prog.p, MARS_F64, &ten)), MARS_F64, 0);
+  const int c = draw(3), d = draw(4), none = op("logical_not", op("where", vm_cast(prog.p, c, MARS_BOOL), d, c));
+  vm_reduce(prog.p, "count_nonzero", none, MARS_I64, 0);
+  const int x = vm_cast(prog.p, most, MARS_F64);
+  vm_store(prog.p, op("copysign", op("copysign", x, x), vm_cast(prog.p, none, MARS_F64)));
+  batch.add("long program", prog, {CUDA_REDUCE, 0, 1, 0, false, 1, 0, 0, 0});
+  batch.check(GetParam(), {});
+}
+
+int times(const std::string &text, const std::string &what) {
+  int n = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) n++;
+  return n;
+}
+
+// Operands and results are taken 16 bytes at a time (8 elements at most), and in no other way.
+TEST_F(CudaText, VectorsAreSixteenBytes) {
+  for (mars_dtype dt : kTypes) {
+    const int es = (int)mars_dtype_bytes(dt), vec = std::max(1, std::min(8, 16 / es)), bytes = vec * es;
+    Prog prog;
+    vm_store(prog.p, vm_op(prog.p, dt >= MARS_C64 || dt == MARS_BOOL ? "add" : "maximum", vm_load(prog.p, dt), vm_load(prog.p, dt), -1));
+    EXPECT_EQ(cuda_vec(prog.p, es), vec) << type_name(dt);
+    cuda_source *source = cuda_source_new(is_complex(dt));
+    const cuda_variant v = {CUDA_POINTS, 1, 0, 0, false, vec, 0, 0, 0};
+    cuda_source_add(source, prog.p, &v);
+    bool cached;
+    mars_error err = {};
+    char *ptx = cuda_compile_ptx(cuda_source_text(source), 90, &cached, &err);
+    ASSERT_NE(ptx, nullptr) << err.message;
+    const std::string text = ptx;
+    free(ptx);
+    cuda_source_free(source);
+    static const std::regex of16("ld\\.global\\.v(4\\.[bfu]32|2\\.[bfu]64)"), of8("ld\\.global\\.(v2\\.[bfu]32|[bfu]64)");
+    const auto wide = std::distance(std::sregex_iterator(text.begin(), text.end(), bytes == 16 ? of16 : of8), std::sregex_iterator());
+    EXPECT_EQ(wide, 2) << type_name(dt);
+    EXPECT_EQ(times(text, "ld.global"), 2) << type_name(dt);
+    EXPECT_EQ(times(text, "st.global"), 1) << type_name(dt);
+  }
 }
 
 } // namespace

@@ -428,6 +428,49 @@ TEST_F(Cuda, DeviceMemoryInAndOut) {
   OK(CU(cuMemFree)(p));
 }
 
+// Elements that are more than 4 GiB apart: kernels whose offsets have 64 bits, those that go by tiles in shared memory, too. With 32 bits
+// they would read what nobody wrote, which the simulated platform reports.
+TEST_F(Cuda, ElementsFarApart) {
+  const int64_t rows = 40, columns = 60, apart = (int64_t)30 << 20; // of elements: 39 * 120 MiB = 4.6 GiB from the first row to the last
+  size_t room = 0, all = 0;
+  OK(CU(cuMemGetInfo)(&room, &all));
+  if (room < (size_t)5 << 30) GTEST_SKIP() << "a device of " << room << " free bytes";
+  CUdeviceptr p = 0;
+  OK(CU(cuMemAlloc)(&p, (size_t)(rows * apart) * 4));
+  std::vector<float> row((size_t)columns);
+  for (int64_t i = 0; i < rows; i++) {
+    for (int64_t j = 0; j < columns; j++) row[(size_t)j] = (float)(i * columns + j);
+    OK(CU(cuMemcpyHtoD)(p + (CUdeviceptr)(i * apart) * 4, row.data(), row.size() * 4));
+  }
+  for (bool turned : {false, true}) {
+    for (bool backwards : {false, true}) {
+      SCOPED_TRACE(std::string(turned ? "turned" : "as it lies") + (backwards ? ", rows from below" : ""));
+      std::vector<int64_t> shape = {rows, columns}, strides = {backwards ? -apart : apart, 1};
+      if (turned) std::swap(shape[0], shape[1]), std::swap(strides[0], strides[1]);
+      Producer &in = producer((void *)(uintptr_t)p, 2, 32, shape);
+      in.t.device_type = MX_DL_CUDA;
+      in.strides = strides;
+      if (backwards) in.t.byte_offset = (uint64_t)((rows - 1) * apart) * 4;
+      Scope scope(s);
+      DLManagedTensor *out = nullptr;
+      mars_error err = {};
+      mars_tensor *t = mars_from_dlpack(s, in.give());
+      ASSERT_TRUE(ok(mars_to_dlpack(mars_mul(t, mars_int(s, 3)), "cuda:0", &out, &err), err));
+      const std::vector<float> got = floats_of(out->tensor, (size_t)(rows * columns));
+      out->deleter(out);
+      for (int64_t k = 0; k < rows * columns; k++) {
+        const int64_t at = turned ? k % rows : k / columns, j = turned ? k / rows : k % columns, i = backwards ? rows - 1 - at : at;
+        ASSERT_EQ(got[(size_t)k], 3.0f * (float)(i * columns + j)) << k;
+      }
+      double sum = 0;
+      ASSERT_TRUE(ok(mars_fetch(mars_sum(mars_astype(t, MARS_F64), MARS_ALL), &sum, sizeof sum, &err), err));
+      EXPECT_EQ(sum, (double)(rows * columns) * (double)(rows * columns - 1) / 2);
+    }
+  }
+  settle(s);
+  OK(CU(cuMemFree)(p));
+}
+
 TEST_F(Cuda, ExportsAreInTheDevicesBudget) {
   mars_error err = {};
   DLManagedTensor *a = nullptr, *b = nullptr, *c = nullptr;
