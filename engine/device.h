@@ -64,7 +64,7 @@ typedef struct mx_tile_call {
   mars_dtype dtype;
   int n;
   const mx_mat *mat; /* [n] */
-  int64_t p[4];
+  int64_t p[4];      /* p[3]: 1 + number of the matrix in a stack, for messages; 0: there is one */
   const char *fn;    /* the routine's name for messages, "cholesky" */
 } mx_tile_call;
 

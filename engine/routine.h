@@ -54,6 +54,7 @@ typedef struct mx_rbuild {
   int32_t task;         /* being made, -1 */
   int32_t group;        /* first rtask of the open group, -1 */
   bool broken;          /* the next task need not follow the last */
+  int64_t matrix;       /* 1 + number of the matrix of a stack that tasks are about, 0: there is one; p[3] of the tasks to come */
   mx_stamps *stamp;     /* per chunk: 1 + last task that lists it as input */
   mars_status st;       /* first failure */
   mars_error *err;
@@ -61,6 +62,9 @@ typedef struct mx_rbuild {
 
 /* Records a failure that is not about memory (a routine's own refusal); the first one counts. */
 void mx_r_fail(mx_rbuild *b, mars_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The tasks to come are about matrix `number` of the stack of n that the first nd axes of a shape are: its coordinates there. */
+void mx_r_matrix(mx_rbuild *b, const mars_shape *shape, int nd, int64_t number, int64_t n, int64_t *batch);
 
 /* ---- chunks ---- */
 

@@ -181,16 +181,16 @@ TEST_P(Factor, NamesWhatIsNotFinite) {
   Mat a = noise(rng_, dt, 12, 5, false), t(dt, 5, 5, false);
   put(dt, a.at(7, 3), parts(dt) - 1, kNan);
   put(dt, a.at(2, 4), 0, kInf);
-  fails("qr_panel", TILE_CHECK, {&a, &t}, {0, 40, 2}, "matrix 2 has a NaN or infinity in row 7, column 43");
+  fails("qr_panel", TILE_CHECK, {&a, &t}, {0, 40, 0, 3}, "matrix 2 of the stack has a NaN or infinity in row 7, column 43");
   Mat s(real_of(dt), 1, 5, true), b = noise(rng_, dt, 8, 5, true), w(real_of(dt), 1, 8, true), h = noise(rng_, dt, 8, 8, false);
   put(dt, b.at(6, 1), 0, -kInf);
-  fails("svd", 0, {&s, &b}, {0, 0, 3}, "matrix 3 has a NaN or infinity in row 6, column 1");
+  fails("svd", 0, {&s, &b}, {0, 0, 0, 4}, "matrix 3 of the stack has a NaN or infinity in row 6, column 1");
   put(dt, h.at(2, 5), 0, kNan);
   const int64_t p[4] = {0, 0, 0, 0};
   ASSERT_EQ(on(cuda_, "eigh", TILE_LOWER, {&w, &h}, p), MARS_OK); // it stands in the other triangle
   h = noise(rng_, dt, 8, 8, false);
   put(dt, h.at(2, 5), 0, kNan);
-  fails("eigh", TILE_UPPER, {&w, &h}, {0, 0, 1}, "matrix 1 has a NaN or infinity in row 2, column 5");
+  fails("eigh", TILE_UPPER, {&w, &h}, {0, 0, 0, 0}, "the matrix has a NaN or infinity in row 2, column 5");
 }
 
 // ---- whole matrices ----

@@ -299,7 +299,7 @@ TEST(DenseEigh, Refusals) {
   mars_error err = {};
   double value[5];
   EXPECT_TRUE(says(mars_fetch(mars_eigvalsh(tensor(s, a), MARS_LOWER), value, sizeof value, &err), err, MARS_E_NUMERIC,
-                   {"mars_eigh", "row 3, column 2"}));
+                   {"mars_eigvalsh", "row 3, column 2"}));
   EXPECT_EQ(mars_fetch(mars_eigvalsh(tensor(s, a), MARS_UPPER), value, sizeof value, &err), MARS_OK);
   mars_tensor *large = mars_random_uniform(s, MARS_F64, MARS_SHAPE(1000, 1000), 0, 1);
   mars_eigh(large, MARS_LOWER, &w, &v);

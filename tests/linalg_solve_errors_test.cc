@@ -67,6 +67,47 @@ TEST(LinalgErrors, NumericOnesNameThePlace) {
       }
 }
 
+TEST(LinalgErrors, NameTheMatrixOfAStack) {
+  for (const Config &c : configs()) {
+    SCOPED_TRACE(name_of(c));
+    Session s(c);
+    Scope scope(s);
+    const int64_t n = quick() ? 40 : 130;
+    Array one = diagonal(MARS_F64, n), stack = one, infinite, b = random_matrix(MARS_F64, {n, 2}, 4);
+    stack.dims = {2, 3, n, n};
+    stack.bytes.clear();
+    for (int i = 0; i < 6; i++) stack.bytes.insert(stack.bytes.end(), one.bytes.begin(), one.bytes.end());
+    infinite = stack;
+    const oracle::Num zero{'f', 0, 0, 0}, nan{'f', 0, (oracle::real)NAN, 0};
+    stack.set(4 * n * n + 5 * (n + 1), zero); // matrix (1, 1), element (5, 5)
+    infinite.set(3 * n * n + 7 * n + 2, nan);
+    EXPECT_TRUE(fails(s, mars_cholesky(borrow(s, stack)), MARS_E_NUMERIC, {"mars_cholesky: matrix 4 of the stack", "5"}));
+    EXPECT_TRUE(fails(s, mars_solve(borrow(s, stack), borrow(s, b)), MARS_E_NUMERIC, {"mars_solve: matrix 4 of the stack", "5"}));
+    EXPECT_TRUE(fails(s, mars_inv(borrow(s, stack)), MARS_E_NUMERIC, {"mars_inv: matrix 4 of the stack", "5"}));
+    EXPECT_TRUE(fails(s, mars_solve_triangular(borrow(s, stack), borrow(s, b), MARS_UPPER, MARS_NO_TRANS, false), MARS_E_NUMERIC, {"mars_solve_triangular: matrix 4 of the stack", "5"}));
+    mars_tensor *w, *v, *q, *r;
+    mars_eigh(borrow(s, infinite), MARS_LOWER, &w, &v);
+    EXPECT_TRUE(fails(s, w, MARS_E_NUMERIC, {"mars_eigh", "matrix 3 of the stack", "row 7, column 2"}));
+    mars_qr(borrow(s, infinite), MARS_QR_REDUCED, &q, &r);
+    EXPECT_TRUE(fails(s, r, MARS_E_NUMERIC, {"mars_qr", "matrix 3 of the stack", "row 7, column 2"}));
+    EXPECT_TRUE(fails(s, mars_svdvals(borrow(s, infinite)), MARS_E_NUMERIC, {"mars_svdvals, in its svd", "matrix 3 of the stack", "row 7, column 2"}));
+  }
+}
+
+// A function that rests on another says both names: the place is one in what the inner one is given.
+TEST(LinalgErrors, NameTheFunctionThatWasCalled) {
+  Session s;
+  Scope scope(s);
+  Array a = array_from(MARS_F64, {60, 5}, [](int64_t k) { return Z(k == 17 ? NAN : (double)(k % 11), 0); }), b = random_matrix(MARS_F64, {60, 1}, 4);
+  mars_tensor *x, *residuals, *rank, *values, *u, *sigma, *vh;
+  mars_lstsq(borrow(s, a), borrow(s, b), -1, &x, &residuals, &rank, &values);
+  EXPECT_TRUE(fails(s, x, MARS_E_NUMERIC, {"mars_lstsq, in its svd: the matrix has a NaN", "unchanged"}));
+  EXPECT_TRUE(fails(s, mars_pinv(borrow(s, a), -1), MARS_E_NUMERIC, {"mars_pinv, in its svd"}));
+  EXPECT_TRUE(fails(s, mars_matrix_rank(borrow(s, a), -1), MARS_E_NUMERIC, {"mars_matrix_rank, in its svd"}));
+  mars_randomized_svd(borrow(s, a), 2, 2, 1, &u, &sigma, &vh);
+  EXPECT_TRUE(fails(s, sigma, MARS_E_NUMERIC, {"mars_randomized_svd, in its qr"}));
+}
+
 TEST(LinalgErrors, NotFinite) {
   for (const Config &c : configs())
     for (double x : {(double)NAN, (double)INFINITY, -(double)INFINITY})

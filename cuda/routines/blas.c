@@ -301,7 +301,7 @@ done:
 
 mars_status mx_cuda_trsm(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
   mars_status st = MARS_OK;
-  const mx_check zero = {.kind = MX_FOUND_ZERO, .fn = t->fn, .first = t->p[0]};
+  const mx_check zero = {.kind = MX_FOUND_ZERO, .fn = t->fn, .first = t->p[0], .matrix = t->p[3]};
 
   (void)scratch;
   if (t->flags & MX_TF_CHECK) MX_TRY(mx_cuda_finding_diagonal(dev, t->dtype, &t->mat[1], &zero, err));

@@ -14,7 +14,7 @@ mars_status mx_cuda_chol(mx_cuda *dev, const mx_tile_call *t, char *scratch, mar
   mars_status st = MARS_OK;
   const mx_mat *a = &t->mat[0];
   const bool rows = mx_mat_rows(a);
-  const mx_check minor = {.kind = MX_FOUND_MINOR, .fn = t->fn, .first = t->p[0]}, nan = {.kind = MX_FOUND_NEGATIVE, .fn = t->fn, .first = t->p[0]};
+  const mx_check minor = {.kind = MX_FOUND_MINOR, .fn = t->fn, .first = t->p[0], .matrix = t->p[3]}, nan = {.kind = MX_FOUND_NEGATIVE, .fn = t->fn, .first = t->p[0], .matrix = t->p[3]};
   mx_cuda_blas *b = NULL;
   mx_solver_work w = {.at = scratch};
   CUdeviceptr info = 0;

@@ -50,7 +50,7 @@ bool mx_cuda_eigh_bytes(mx_cuda *dev, const mx_tile_call *t, size_t *bytes) {
 mars_status mx_cuda_eigh(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
   mars_status st = MARS_OK;
   const mx_mat *a = &t->mat[1];
-  const mx_check end = {.kind = MX_FOUND_DIVERGED, .fn = t->fn, .what = "the eigenvalues", .matrix = t->p[2]};
+  const mx_check end = {.kind = MX_FOUND_DIVERGED, .fn = t->fn, .what = "eigenvalues", .matrix = t->p[3]};
   CUdeviceptr info = 0;
   eigh_room r;
 
@@ -141,7 +141,7 @@ done:
 
 mars_status mx_cuda_svd(mx_cuda *dev, const mx_tile_call *t, char *scratch, mars_error *err) {
   mars_status st = MARS_OK;
-  const mx_check end = {.kind = MX_FOUND_DIVERGED, .fn = t->fn, .what = "the singular values", .matrix = t->p[2]};
+  const mx_check end = {.kind = MX_FOUND_DIVERGED, .fn = t->fn, .what = "singular values", .matrix = t->p[3]};
   CUdeviceptr info = 0;
   svd_room r;
 

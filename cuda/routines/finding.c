@@ -27,14 +27,14 @@ done:
 }
 
 static mars_status minor(const mx_check *c, int64_t order, mars_error *err) {
-  return mx_fail_minor(err, c->fn, c->first + order);
+  return mx_fail_minor(err, c->fn, c->matrix, c->first + order);
 }
 
 static mars_status judge_info(const mx_check *c, int info, mars_error *err) {
   if (info < 0) return mx_fail(err, MARS_E_INTERNAL, "mars_%s: cuSOLVER does not like its argument %d", c->fn, -info);
   if (info == 0 || c->kind == MX_FOUND_INFO) return MARS_OK;
   if (c->kind == MX_FOUND_MINOR) return minor(c, info, err);
-  return mx_fail(err, MARS_E_NUMERIC, "mars_%s: %s of matrix %lld did not converge (cuSOLVER says %d)", c->fn, c->what, (long long)c->matrix, info);
+  return mx_fail_diverged(err, c->fn, c->matrix, c->what, "cuSOLVER", info);
 }
 
 static mars_status judge(const mx_check *c, uint64_t value, mars_error *err) {
@@ -44,11 +44,10 @@ static mars_status judge(const mx_check *c, uint64_t value, mars_error *err) {
   if (value == nothing) return MARS_OK;
   switch (c->kind) {
   case MX_FOUND_NEGATIVE: return minor(c, at + 1, err);
-  case MX_FOUND_PIVOT: return mx_fail_pivot(err, c->fn, c->what, c->first + at);
+  case MX_FOUND_PIVOT: return mx_fail_pivot(err, c->fn, c->matrix, c->what, c->first + at);
   case MX_FOUND_INFINITE:
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", c->fn, (long long)c->matrix,
-                   (long long)(c->by_rows ? line : place), (long long)(c->first + (c->by_rows ? place : line)));
-  default: return mx_fail_diagonal(err, c->fn, c->first + at);
+    return mx_fail_infinite(err, c->fn, c->matrix, c->by_rows ? line : place, c->first + (c->by_rows ? place : line));
+  default: return mx_fail_diagonal(err, c->fn, c->matrix, c->first + at);
   }
 }
 
@@ -86,7 +85,7 @@ mars_status mx_cuda_finite(mx_cuda *dev, const mx_tile_call *t, const mx_mat *a,
   const int64_t es = (int64_t)mars_dtype_bytes(t->dtype);
   const bool by_rows = a->cs == 1, lower = flags & MX_TF_LOWER, upper = flags & MX_TF_UPPER, part = lower || upper;
   const int64_t lines = by_rows ? a->rows : a->cols, length = by_rows ? a->cols : a->rows;
-  const mx_check check = {.kind = MX_FOUND_INFINITE, .fn = t->fn, .first = first_column, .matrix = t->p[2], .length = length, .by_rows = by_rows};
+  const mx_check check = {.kind = MX_FOUND_INFINITE, .fn = t->fn, .first = first_column, .matrix = t->p[3], .length = length, .by_rows = by_rows};
   CUdeviceptr out = 0;
 
   MX_TRY(mx_cuda_finding(dev, &check, &out, err));

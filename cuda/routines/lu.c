@@ -34,7 +34,7 @@ static mars_status factor(mx_cuda *dev, const mx_tile_call *t, const mx_mat *a, 
   mars_status st = MARS_OK;
   const int m = (int)a->rows, n = (int)a->cols, ld = ld_of(a);
   const mx_check library = {.kind = MX_FOUND_INFO, .fn = t->fn};
-  const mx_check zero = {.kind = MX_FOUND_PIVOT, .fn = t->fn, .first = index, .what = t->flags & MX_TF_TRANS ? "row" : "column"};
+  const mx_check zero = {.kind = MX_FOUND_PIVOT, .fn = t->fn, .first = index, .matrix = t->p[3], .what = t->flags & MX_TF_TRANS ? "row" : "column"};
   CUdeviceptr info = 0;
   CUfunction fn = NULL;
   panel_room r;

@@ -36,9 +36,9 @@ typedef enum mx_finding {
 } mx_finding;
 typedef struct mx_check {
   mx_finding kind;
-  const char *fn, *what; /* what: of an iteration, "the eigenvalues"; "row" or "column" of a pivot */
+  const char *fn, *what; /* what: of an iteration, "eigenvalues"; "row" or "column" of a pivot */
   int64_t first;         /* index of the first row; INFINITE: of the first column */
-  int64_t matrix;        /* its number, for messages */
+  int64_t matrix;        /* as mx_tile_call.p[3] */
   int64_t length;        /* INFINITE: of a line */
   bool by_rows;          /* lines are rows */
 } mx_check;

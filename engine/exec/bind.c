@@ -171,7 +171,7 @@ static mx_call *bind_tile(const mx_binder *b, const mx_ptask *t, mx_call *call, 
     mat[i] = (mx_mat){base + a->offset, a->rows, a->cols, a->rs, a->cs};
   }
   *tile = (mx_tile_call){.op = (mx_tile_op)r->op, .flags = r->flags, .dtype = (mars_dtype)r->dtype, .n = n, .mat = mat,
-                         .fn = mx_op_row_of(k->node->op)->info.name};
+                         .fn = k->fn};
   memcpy(tile->p, r->p, sizeof tile->p);
   call->kind = MX_CALL_TILE;
   call->tile = tile;

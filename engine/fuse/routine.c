@@ -2,7 +2,14 @@
 #include "engine/fuse/fuse.h"
 #include "engine/routine.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static void name_it(mx_pkernel *k) {
+  const char *op = mx_op_row_of(k->node->op)->info.name, *in = k->node->within;
+  if (!in || strcmp(in, op) == 0) snprintf(k->fn, sizeof k->fn, "%s", op);
+  else snprintf(k->fn, sizeof k->fn, "%s, in its %s", in, op);
+}
 
 mars_status mx_fuse_routine(mx_fuser *f, int group, int level, mars_error *err) {
   mx_plan *plan = f->plan;
@@ -29,5 +36,6 @@ mars_status mx_fuse_routine(mx_fuser *f, int group, int level, mars_error *err) 
   }
   k.prog.mem = plan->mem;
   k.prog.routine = true;
+  name_it(&k);
   return mx_vec_push(plan->mem, &plan->kernels, k) ? MARS_OK : MX_NOMEM(err, plan->fn);
 }

@@ -425,6 +425,7 @@ mx_node *mx_build_routine(mx_build *b, mx_op op, mx_node *const *operand, int n,
   if (b->st != MARS_OK) return NULL;
   proto_init(&proto, op, dt, shape);
   proto.attr.routine = (mx_routine_attr){.which = which, .flags = flags, .p = {p0, p1}};
+  proto.within = b->fn;
   return finish(b, &proto, operand, n);
 }
 

@@ -98,6 +98,7 @@ static mx_node *node_create(mx_graph *graph, const mx_node *proto, mx_node *cons
   memcpy(&node->attr, &proto->attr, sizeof node->attr);
   node->pure = proto->op != MX_OP_SOURCE;
   node->value = proto->value;
+  node->within = proto->within;
   node->n_operands = node->n_keys = n;
   node->key = (uint64_t *)(node + 1);
   node->operand = (mx_node **)(node->key + n);

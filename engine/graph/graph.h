@@ -65,6 +65,7 @@ struct mx_node {
     mx_reduce_attr reduce;
     mx_routine_attr routine;
   } attr;
+  const char *within;   /* ROUTINE: public function that asked for it first, without "mars_"; no part of what nodes are compared by */
   bool pure;            /* hash-consed: equal nodes are one */
   uint64_t hash;
   uint64_t serial;      /* creation order: operands have smaller ones */

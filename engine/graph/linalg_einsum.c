@@ -28,6 +28,7 @@ typedef struct summation {
   int uses[128];                /* how often a letter occurs in the operands */
   int n_labels;
   int64_t extent[MX_MAX_LABELS];
+  size_t first[MX_MAX_LABELS];  /* operand that the extent is of */
   mx_labelled *part;            /* operands; an item of `live` each */
 } summation;
 
@@ -84,6 +85,7 @@ static int8_t label_of(summation *s, int key) {
   if (s->id[key] < 0) {
     if (s->n_labels == MX_MAX_LABELS) return FAIL(s, MARS_E_UNSUPPORTED, "more than %d different axes", MX_MAX_LABELS), 0;
     s->extent[s->n_labels] = 1;
+    s->first[s->n_labels] = 0;
     s->id[key] = (int8_t)s->n_labels++;
   }
   return s->id[key];
@@ -93,7 +95,7 @@ static void axis_label(summation *s, size_t i, int d, int key) {
   term *t = &s->in[i];
   const mars_shape *shape = &s->part[i].node->shape;
   const int64_t n = shape->dims[d];
-  char text[MX_SHAPE_TEXT];
+  char text[MX_SHAPE_TEXT], other[MX_SHAPE_TEXT];
 
   t->label[d] = label_of(s, key);
   int64_t *extent = &s->extent[t->label[d]];
@@ -104,10 +106,12 @@ static void axis_label(summation *s, size_t i, int d, int key) {
            (long long)n, i + 1, mx_shape_text(shape, text, sizeof text));
       return;
     }
-  if (*extent == 1) *extent = n;
+  size_t *first = &s->first[t->label[d]];
+  if (*extent == 1) *extent = n, *first = i;
   else if (n != 1 && n != *extent)
-    FAIL(s, MARS_E_SHAPE, "label '%s' has extent %lld in operand %zu, shape %s, and %lld before", key < DOTS ? name : "...", (long long)n, i + 1,
-         mx_shape_text(shape, text, sizeof text), (long long)*extent);
+    FAIL(s, MARS_E_SHAPE, "label '%s' has extent %lld in operand %zu, shape %s, and %lld in operand %zu, shape %s", key < DOTS ? name : "...",
+         (long long)n, i + 1, mx_shape_text(shape, text, sizeof text), (long long)*extent, *first + 1,
+         mx_shape_text(&s->part[*first].node->shape, other, sizeof other));
 }
 
 /* Gives every axis of operand i its label. */

@@ -223,8 +223,13 @@ static mx_node *counter(mx_build *b, const mars_shape *matrix, int axis, int64_t
   return first == 0 ? i : mx_build_op2(b, MX_OP_ADD, i, mx_build_cast(b, scalar(b, MARS_I64, (double)first), MARS_I64));
 }
 
-/* Where column - row <= k (lower) or >= k. */
+/* Where column - row <= k (lower) or >= k. A vector is what every row of a square is, as NumPy has it. */
 static mx_node *triangle(mx_build *b, mx_node *x, int64_t k, bool lower) {
+  if (x->shape.ndim == 1) {
+    const mars_shape square = {2, {x->shape.dims[0], x->shape.dims[0]}};
+    x = mx_build_broadcast(b, x, &square);
+    if (b->st != MARS_OK) return NULL;
+  }
   if (!is_matrix(b, x) || x->size == 0) return x;
   const int64_t rows = x->shape.dims[x->shape.ndim - 2], columns = x->shape.dims[x->shape.ndim - 1];
   if (k > columns) k = columns; /* everything or nothing, and no overflow */

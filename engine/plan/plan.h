@@ -101,6 +101,7 @@ typedef struct mx_pkernel {
   /* routines (engine/routine.h) */
   const struct mx_routine *routine; /* NULL: a program */
   mx_node *node;     /* one of the nodes: op, attributes */
+  char fn[64];       /* its name for messages: "svd", or as part of another function "lstsq, in its svd" */
   mars_dtype dtype;  /* in which it works: its first operand's; results may have others */
   const char *method; /* which of several it takes, for mars_explain; NULL: it has one */
   int n_slots, n_results;

@@ -128,7 +128,7 @@ static void tasks(mx_rbuild *b) {
   }
   for (int d = 0; d < nd - 2; d++) batches *= v->shape.dims[d];
   for (int64_t i = 0; i < batches && b->st == MARS_OK; i++) {
-    mx_lu_batch(&v->shape, nd - 2, i, c.batch);
+    mx_r_matrix(b, &v->shape, nd - 2, i, batches, c.batch);
     c.first = i * c.nt * c.nt;
     for (int64_t j = 0; j < c.nt && b->st == MARS_OK; j += c.w) block(&c, j, least(j + c.w, c.nt));
     zeros(&c);

@@ -73,7 +73,7 @@ static void tasks(mx_rbuild *b) {
   if (!mx_lu_init(&f, b)) return;
   for (int d = 0; d < a->ndim - 2; d++) batches *= a->dims[d];
   for (int64_t i = 0; i < batches && b->st == MARS_OK; i++) {
-    mx_lu_batch(a, a->ndim - 2, i, at);
+    mx_r_matrix(b, a, a->ndim - 2, i, batches, at);
     f.window.chunk = -1;
     s.diag = mx_r_mat_f(mx_r_temp(b, f.p.rows * b->elem), f.p.rows, 1);
     mx_lu_factor(&f);

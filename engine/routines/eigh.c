@@ -51,7 +51,6 @@ static void one_matrix(mx_rbuild *b, int64_t matrix, const int64_t *batch, int64
   mx_r_update(b, &a);
   mx_r_p(b, 0, job);
   mx_r_p(b, 1, method);
-  mx_r_p(b, 2, matrix);
   mx_r_end(b, mx_dense_eigh_bytes(b->dtype, n, job, method), (job == MX_DENSE_VALUES ? 4.0 / 3 : 9.0) * (double)n * (double)n * (double)n);
   if (job != MX_DENSE_VALUES) copy_out(b, matrix, &a);
 }
@@ -75,11 +74,7 @@ static void tasks(mx_rbuild *b) {
   b->k->method = method == MX_DENSE_ITERATE ? "QR iteration in place" : "divide and conquer";
   for (int d = 0; d < nd - 2; d++) count *= shape->dims[d];
   for (int64_t i = 0; i < count && b->st == MARS_OK; i++) {
-    int64_t at = i;
-    for (int d = nd - 3; d >= 0; d--) {
-      batch[d] = at % shape->dims[d];
-      at /= shape->dims[d];
-    }
+    mx_r_matrix(b, shape, nd - 2, i, count, batch);
     one_matrix(b, i, batch, n, job, method);
   }
 }

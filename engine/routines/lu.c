@@ -133,13 +133,6 @@ void mx_lu_factor(mx_lu *f) {
   }
 }
 
-void mx_lu_batch(const mars_shape *shape, int nd, int64_t i, int64_t *batch) {
-  for (int d = nd - 1; d >= 0; d--) {
-    batch[d] = i % shape->dims[d];
-    i /= shape->dims[d];
-  }
-}
-
 /* ---- the routine ---- */
 
 enum { ORDER, LOWER, UPPER };
@@ -260,7 +253,7 @@ static void tasks(mx_rbuild *b) {
   if (!mx_lu_init(&f, b)) return;
   for (int d = 0; d < a->ndim - 2; d++) n *= a->dims[d];
   for (r.batch = 0; r.batch < n && b->st == MARS_OK; r.batch++) {
-    mx_lu_batch(a, a->ndim - 2, r.batch, at);
+    mx_r_matrix(b, a, a->ndim - 2, r.batch, n, at);
     f.window.chunk = -1;
     mx_lu_factor(&f);
     if (b->k->result[LOWER] >= 0) lower(&f, r.batch);

@@ -40,7 +40,5 @@ void mx_lu_back(mx_lu *f, int64_t k, mx_rarg *columns);
    from the last on. */
 void mx_lu_forward_t(mx_lu *f, int64_t first, int64_t k, mx_rarg *columns);
 void mx_lu_back_t(mx_lu *f, int64_t k, mx_rarg *columns);
-/* Coordinates of batch number i in the leading axes of a shape. */
-void mx_lu_batch(const mars_shape *shape, int nd, int64_t i, int64_t *batch);
 
 #endif

@@ -66,12 +66,6 @@ static int64_t group_size(const panels *q) {
 
 static int64_t width_of(const panels *q, int64_t columns, int64_t i) { return least(q->nb, columns - i * q->nb); }
 
-/* Where a task that looks for NaN and infinities is in the matrix, for messages. */
-static void place(panels *q, int64_t column) {
-  mx_r_p(q->b, 1, column);
-  mx_r_p(q->b, 2, q->matrix);
-}
-
 /* Reflections of panel j on what stands in `c`, panel i of the matrix or of q: its rows from panel j's first on. */
 static void apply(panels *q, int64_t j, mx_rarg *c, int64_t i, unsigned flags) {
   mx_rbuild *b = q->b;
@@ -84,7 +78,7 @@ static void apply(panels *q, int64_t j, mx_rarg *c, int64_t i, unsigned flags) {
   mx_r_read(b, &v);
   mx_r_read(b, &q->t[j]);
   mx_r_p(b, 0, q->group < FEW ? WIDEST / 2 : WIDEST);
-  place(q, i * q->nb);
+  mx_r_p(b, 1, i * q->nb);
   mx_r_end(b, mx_space_round(c->cols * w * b->elem), 4.0 * (double)rows * (double)w * (double)c->cols);
   c->chunk = to.chunk;
 }
@@ -97,7 +91,7 @@ static void factor(panels *q, int64_t j) {
   mx_r_begin(b, MX_TILE_QR_PANEL, j == 0 ? MX_TF_CHECK : 0);
   mx_r_update(b, &a);
   mx_r_write(b, &q->t[j]);
-  place(q, at);
+  mx_r_p(b, 1, at);
   mx_r_end(b, mx_space_round((cols > w ? cols - w : 1) * w * b->elem), 2.0 * (double)rows * (double)w * (double)cols);
   q->panel[j].chunk = a.chunk;
 }
@@ -250,11 +244,7 @@ void mx_qr_panels(mx_rbuild *b) {
   b->k->method = "column panels";
   for (int d = 0; d < nd - 2; d++) matrices *= shape->dims[d];
   for (; q.matrix < matrices && b->st == MARS_OK; q.matrix++) {
-    int64_t at = q.matrix;
-    for (int d = nd - 3; d >= 0; d--) {
-      batch[d] = at % shape->dims[d];
-      at /= shape->dims[d];
-    }
+    mx_r_matrix(b, shape, nd - 2, q.matrix, matrices, batch);
     one_matrix(&q, c);
   }
 }

@@ -108,7 +108,7 @@ static void tasks(mx_rbuild *b) {
   if (!mx_lu_init(&f, b)) return;
   for (int d = 0; d < x->ndim - 2; d++) batches *= x->dims[d];
   for (int64_t i = 0; i < batches && b->st == MARS_OK; i++) {
-    mx_lu_batch(x, x->ndim - 2, i, at);
+    mx_r_matrix(b, x, x->ndim - 2, i, batches, at);
     f.window.chunk = s.window.chunk = -1;
     if (s.carried) load(&f, &s, 0, s.rhs);
     mx_lu_factor(&f);

@@ -79,7 +79,6 @@ static void one_matrix(dense *r, int64_t matrix, const int64_t *batch) {
   }
   mx_r_p(b, 0, r->job);
   mx_r_p(b, 1, r->method);
-  mx_r_p(b, 2, matrix);
   const double k = (double)r->k, mx = (double)(r->m > r->n ? r->m : r->n);
   mx_r_end(b, mx_dense_svd_bytes(b->dtype, r->m, r->n, r->job, r->method), (r->job == MX_DENSE_VALUES ? 3 : 20) * k * k * mx);
   if (r->job == MX_DENSE_VALUES) return;
@@ -132,11 +131,7 @@ void mx_svd_dense(mx_rbuild *b) {
   b->k->method = r.method == MX_DENSE_ITERATE ? "QR iteration in place" : "divide and conquer";
   for (int d = 0; d < nd - 2; d++) count *= shape->dims[d];
   for (int64_t i = 0; i < count && b->st == MARS_OK; i++) {
-    int64_t at = i;
-    for (int d = nd - 3; d >= 0; d--) {
-      batch[d] = at % shape->dims[d];
-      at /= shape->dims[d];
-    }
+    mx_r_matrix(b, shape, nd - 2, i, count, batch);
     one_matrix(&r, i, batch);
   }
 }

@@ -340,11 +340,7 @@ static void each_matrix(mx_rbuild *b, bool svd) {
   b->k->method = method[level];
   for (int d = 0; d < nd - 2; d++) count *= a->dims[d];
   for (; t.number < count && b->st == MARS_OK; t.number++) {
-    int64_t at = t.number;
-    for (int d = nd - 3; d >= 0; d--) {
-      t.batch[d] = at % a->dims[d];
-      at /= a->dims[d];
-    }
+    mx_r_matrix(b, a, nd - 2, t.number, count, t.batch);
     mx_r_break(b);
     if (level == 2) by_reflections(&t);
     else by_cholesky(&t, level == 1);

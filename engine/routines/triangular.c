@@ -104,7 +104,7 @@ static void tasks(mx_rbuild *b) {
   }
   for (int d = 0; d < nd - 2; d++) batches *= v->shape.dims[d];
   for (int64_t i = 0; i < batches; i++) {
-    mx_lu_batch(&v->shape, nd - 2, i, t.batch);
+    mx_r_matrix(b, &v->shape, nd - 2, i, batches, t.batch);
     t.first = i * t.nt * t.nc;
     for (int64_t c0 = 0; c0 < t.nc && b->st == MARS_OK; c0 += t.w) {
       const int64_t c1 = least(c0 + t.w, t.nc);

@@ -21,7 +21,15 @@ void mx_r_fail(mx_rbuild *b, mars_status st, const char *fmt, ...) {
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  b->st = mx_fail(b->err, st, "mars_%s: %s", mx_op_row_of(b->k->node->op)->info.name, text);
+  b->st = mx_fail(b->err, st, "mars_%s: %s", b->k->fn, text);
+}
+
+void mx_r_matrix(mx_rbuild *b, const mars_shape *shape, int nd, int64_t number, int64_t n, int64_t *batch) {
+  b->matrix = n > 1 ? 1 + number : 0;
+  for (int d = nd - 1; d >= 0; d--) {
+    batch[d] = number % shape->dims[d];
+    number /= shape->dims[d];
+  }
 }
 
 /* ---- chunks ---- */
@@ -107,7 +115,7 @@ void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   mx_plan *p = b->plan;
   const bool first = p->rtasks.n == b->first_rtask;
   mx_rtask r = {.op = (uint16_t)op, .flags = (uint16_t)flags, .dtype = (uint8_t)b->dtype, .chained = !first && !b->broken, .gate = 1,
-                .own_scratch = -1, .first_arg = (int32_t)p->rargs.n};
+                .own_scratch = -1, .first_arg = (int32_t)p->rargs.n, .p[3] = b->matrix};
   mx_ptask t = {b->kernel, (int32_t)p->rtasks.n, (int32_t)p->ins.n, (int32_t)p->outs.n};
   b->broken = false;
   b->task = (int32_t)p->tasks.n;

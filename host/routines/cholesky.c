@@ -80,7 +80,7 @@ mars_status mx_tile_run_chol(const mx_tile_call *t, char *scratch, int64_t unit,
   const int64_t bad = factor(t->dtype, a);
 
   if (bad)
-    return mx_fail_minor(err, t->fn, t->p[0] + bad);
+    return mx_fail_minor(err, t->fn, t->p[3], t->p[0] + bad);
   for (int64_t i = 0; i < a->rows; i++)
     for (int64_t j = i + 1; j < a->cols; j++) memset(a->base + (i * a->rs + j * a->cs) * es, 0, (size_t)es);
   return MARS_OK;

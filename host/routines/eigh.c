@@ -1,4 +1,5 @@
 /* EIGH: ?syevd and ?heevd, or ?syev and ?heev in little memory. Workspace: engine/routines/dense.h. */
+#include "engine/numeric.h"
 #include "engine/routines/dense.h"
 #include "host/routines/finite.h"
 #include "host/routines/tile.h"
@@ -51,17 +52,14 @@ mars_status mx_tile_run_eigh(const mx_tile_call *t, char *scratch, int64_t unit,
   lapack_int info;
 
   if (!mx_finite_triangle(t->dtype, a, t->flags & (MX_TF_LOWER | MX_TF_UPPER), &row, &col))
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", t->fn, (long long)t->p[2],
-                   (long long)row, (long long)col);
+    return mx_fail_infinite(err, t->fn, t->p[3], row, col);
   e.w = scratch;
   e.work = scratch += mx_dense_values_bytes(t->dtype, n);
   e.rwork = scratch += mx_dense_round(e.size.work * es);
   scratch += mx_dense_round(e.size.rwork * real);
   e.iwork = (lapack_int *)(void *)scratch;
   info = t->p[1] == MX_DENSE_ITERATE ? iterate(&e) : conquer(&e);
-  if (info != 0)
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the eigenvalues of matrix %lld did not converge (LAPACK says %d)", t->fn, (long long)t->p[2],
-                   (int)info);
+  if (info != 0) return mx_fail_diverged(err, t->fn, t->p[3], "eigenvalues", "LAPACK", (int)info);
   for (int64_t i = 0; i < n; i++) memcpy(w->base + i * w->cs * real, (char *)e.w + i * real, (size_t)real);
   return MARS_OK;
 }

@@ -7,7 +7,7 @@ static mars_status panel(const mx_tile_call *t, const mx_mat *a, const mx_mat *p
   const int64_t zero = mx_lu_panel(t->dtype, a, (int32_t *)pivot->base);
 
   if (zero && (t->flags & MX_TF_CHECK))
-    return mx_fail_pivot(err, t->fn, t->flags & MX_TF_TRANS ? "row" : "column", index + zero - 1);
+    return mx_fail_pivot(err, t->fn, t->p[3], t->flags & MX_TF_TRANS ? "row" : "column", index + zero - 1);
   return MARS_OK;
 }
 

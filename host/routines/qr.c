@@ -3,6 +3,7 @@
  *
  * QR_APPLY is cut into units of columns whose width the tile rule fixes: the same bits for any number of threads.
  */
+#include "engine/numeric.h"
 #include "host/routines/finite.h"
 #include "host/routines/tile.h"
 
@@ -41,8 +42,7 @@ static mars_status check(const mx_tile_call *t, const mx_mat *a, int64_t first, 
   int64_t row, col;
 
   if (!(t->flags & MX_TF_CHECK) || mx_finite_triangle(t->dtype, a, 0, &row, &col)) return MARS_OK;
-  return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", t->fn, (long long)t->p[2],
-                 (long long)row, (long long)(t->p[1] + first + col));
+  return mx_fail_infinite(err, t->fn, t->p[3], row, t->p[1] + first + col);
 }
 
 int64_t mx_tile_units_qr_panel(const mx_tile_call *t, int threads) { return 1; }

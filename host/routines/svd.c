@@ -3,6 +3,7 @@
  *
  * The row-major matrix is its transpose to LAPACK, whose left vectors are then vh and right ones u, row-major as well.
  */
+#include "engine/numeric.h"
 #include "engine/routines/dense.h"
 #include "host/routines/finite.h"
 #include "host/routines/tile.h"
@@ -89,8 +90,7 @@ mars_status mx_tile_run_svd(const mx_tile_call *t, char *scratch, int64_t unit, 
   lapack_int info;
 
   if (!mx_finite_triangle(t->dtype, a, 0, &row, &col))
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: matrix %lld has a NaN or infinity in row %lld, column %lld", t->fn, (long long)t->p[2],
-                   (long long)row, (long long)col);
+    return mx_fail_infinite(err, t->fn, t->p[3], row, col);
   if (job != MX_DENSE_VALUES) {
     c.v = t->mat[2].base; /* u is LAPACK's right side */
     c.ldv = mx_mat_ld(&t->mat[2]);
@@ -108,9 +108,7 @@ mars_status mx_tile_run_svd(const mx_tile_call *t, char *scratch, int64_t unit, 
   scratch += mx_dense_round(c.size.rwork * real);
   c.iwork = (lapack_int *)(void *)scratch;
   info = decompose(&c, a, copy);
-  if (info != 0)
-    return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the singular values of matrix %lld did not converge (LAPACK says %d)", t->fn,
-                   (long long)t->p[2], (int)info);
+  if (info != 0) return mx_fail_diverged(err, t->fn, t->p[3], "singular values", "LAPACK", (int)info);
   for (int64_t i = 0; i < k; i++) memcpy(s->base + i * s->cs * real, (char *)c.s + i * real, (size_t)real);
   return MARS_OK;
 }

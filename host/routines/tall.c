@@ -1,4 +1,5 @@
 /* TALL_GRAM, TALL_CHOL, TALL_R, TALL_SVD, TALL_MUL: Cholesky QR of tall matrices. */
+#include "engine/numeric.h"
 #include "engine/routines/tall.h"
 #include "host/routines/tall.h"
 
@@ -270,7 +271,7 @@ mars_status mx_tile_run_tall_chol(const mx_tile_call *t, char *scratch, int64_t 
   for (int64_t i = 0; i < n; i++) { /* the columns' lengths, to a power of two */
     const double d = g[i * (n + 1) * parts];
 
-    if (isnan(d)) return mx_fail(err, MARS_E_NUMERIC, "mars_%s: column %lld holds NaN", t->fn, (long long)i);
+    if (isnan(d)) return mx_fail_infinite(err, t->fn, t->p[3], -1, i);
     if (!(d > 1e-280 && d < 1e300)) return ask_for(t, 2, 0, err); /* 0, or squares under- or overflow */
     (void)frexp(sqrt(d), &e[i]);
   }
@@ -288,7 +289,7 @@ static mars_status all_finite(const mx_tile_call *t, const mx_mat *r, mars_error
   const int64_t parts = is_complex(t->dtype) ? 2 : 1;
 
   for (int64_t i = 0; i < r->rows * r->cols * parts; i++)
-    if (!isfinite(((const double *)r->base)[i])) return mx_fail(err, MARS_E_NUMERIC, "mars_%s: the matrix holds NaN or infinity", t->fn);
+    if (!isfinite(((const double *)r->base)[i])) return mx_fail_infinite(err, t->fn, t->p[3], -1, -1);
   return MARS_OK;
 }
 

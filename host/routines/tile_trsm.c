@@ -52,7 +52,7 @@ mars_status mx_tile_run_trsm(const mx_tile_call *t, char *scratch, int64_t unit,
 
   for (int64_t i = 0; (t->flags & MX_TF_CHECK) && i < a->rows; i++)
     if (zero_at(t->dtype, a->base + i * (a->rs + a->cs) * (int64_t)es))
-      return mx_fail_diagonal(err, t->fn, t->p[0] + i);
+      return mx_fail_diagonal(err, t->fn, t->p[3], t->p[0] + i);
   mx_tile_part(right ? b->rows : b->cols, 16, unit, units, &begin, &end);
   if (right) part = mx_mat_sub(b, es, begin, 0, end - begin, b->cols);
   else part = mx_mat_sub(b, es, 0, begin, b->rows, end - begin);

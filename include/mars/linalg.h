@@ -140,7 +140,8 @@ MARS_API mars_tensor *mars_trace(mars_tensor *a, int64_t offset);
 /** \brief numpy.diag: of one axis, the square matrix with a on its k-th diagonal; of two, mars_diagonal(a, k). */
 MARS_API mars_tensor *mars_diag(mars_tensor *a, int64_t k);
 
-/** \brief a with zeros where column - row > k (tril) or < k (triu), in the last two axes. Elementwise. */
+/** \brief a with zeros where column - row > k (tril) or < k (triu), in the last two axes. Elementwise. Of a vector [n]: of the
+    square [n, n] that has it in every row. */
 MARS_API mars_tensor *mars_tril(mars_tensor *a, int64_t k);
 MARS_API mars_tensor *mars_triu(mars_tensor *a, int64_t k);
 
