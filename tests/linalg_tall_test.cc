@@ -349,6 +349,17 @@ TEST(Tall, ConditionChoosesTheMethod) {
         EXPECT_NE(log.text.find(want), std::string::npos) << what << log.text;
       else
         EXPECT_EQ(log.text, "") << what;
+      Array got(dt, {n, n});
+      mars_output out = {};
+      out.tensor = r, out.sink = MARS_SINK_MEMORY, out.data = got.bytes.data(), out.bytes = got.bytes.size();
+      mars_job *job;
+      mars_error err = {};
+      mars_stats stats;
+      ASSERT_TRUE(ok(mars_submit(s, &out, 1, &job, &err), err));
+      ASSERT_TRUE(ok(mars_wait(job, &err), err));
+      mars_job_get_stats(job, &stats);
+      mars_job_release(job);
+      EXPECT_STREQ(stats.methods, !*want ? "qr by Cholesky QR" : *want == 's' ? "qr by Cholesky QR in two passes" : "qr by Householder reflections in blocks of rows") << what;
     }
 }
 

@@ -408,6 +408,9 @@ TEST_F(ToolsCli, FullStandardOutputIsAnError) {
 }
 
 TEST_F(ToolsCli, Stats) {
+  Ran tall = Mars({"calc", "svd(random.uniform(size=(4000, 8)))[1].sum() + 0 * qr(eye(300))[1].sum()", "--stats"});
+  EXPECT_NE(tall.err.find("methods      svd by Cholesky QR"), string::npos) << tall.err;
+  EXPECT_NE(tall.err.find("; qr by column panels"), string::npos) << tall.err;
   Ran r = Mars({"calc", "arange(1000).sum()", "--stats"});
   EXPECT_EQ(r.out, "499500\n");
   for (const char *part : {"tasks ", "time ", "memory ", "files ", "spill "}) EXPECT_NE(r.err.find(part), string::npos) << r.err;

@@ -1,6 +1,7 @@
 #include "engine/exec/export.h"
 #include "engine/exec/owner.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -274,6 +275,23 @@ static mars_status finish_sinks(run *r, mars_status st, mars_error *err) {
   return st;
 }
 
+/* Each once. What a plan says of a method in brackets is about other outcomes than the one there was. */
+static void list_methods(mars_job *job, const mx_plan *plan) {
+  char *out = job->stats.methods;
+  const size_t room = sizeof job->stats.methods;
+  out[0] = '\0';
+  for (int64_t i = 0; i < plan->kernels.n; i++) {
+    const mx_pkernel *k = &plan->kernels.at[i];
+    char text[sizeof job->stats.methods];
+    if (!k->method) continue;
+    const char *more = strstr(k->method, " (");
+    snprintf(text, sizeof text, "%s by %.*s", mx_op_row_of(k->node->op)->info.name, (int)(more ? more - k->method : (ptrdiff_t)strlen(k->method)),
+             k->method);
+    const size_t n = strlen(out);
+    if (!strstr(out, text)) snprintf(out + n, room - n, "%s%s", n ? "; " : "", text);
+  }
+}
+
 static void fill_stats(mars_job *job, const mx_plan *plan, double plan_seconds) {
   job->stats.tasks = plan->n_tasks;
   job->stats.kernels = plan->kernels.n;
@@ -314,6 +332,7 @@ static mars_status run_plan(run *r, const mx_plan_input *input, mx_plan **out, m
   MX_TRY(prepare_kept(r, err));
   MX_TRY(mx_execute(a, job, *out, r->kernels, scratch_of, r, &r->culprit, err));
   job->stats.run_seconds = (double)(mx_now_ns() - t1) * 1e-9;
+  list_methods(job, *out);
 done:
   return st;
 }

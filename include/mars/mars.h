@@ -165,6 +165,8 @@ typedef struct mars_stats {
   size_t source_read_bytes, sink_written_bytes;   /**< input and output files */
   int64_t recomputed_tasks;
   size_t copied_bytes;                            /**< between devices */
+  char methods[160];  /**< of routines that have several, what was taken in the end: "svd by Cholesky QR; qr by column panels"; cut short
+                           where there are more */
 } mars_stats;
 
 /** \brief Start a run in the background; all outputs in one pass. *out must be released. */

@@ -110,6 +110,7 @@ static void print_stats(const mars_stats *s) {
           mt_fmt_bytes((double)s->sink_written_bytes));
   fprintf(stderr, "spill        written %s, read %s\n", mt_fmt_bytes((double)s->spill_written_bytes),
           mt_fmt_bytes((double)s->spill_read_bytes));
+  if (s->methods[0]) fprintf(stderr, "methods      %s\n", s->methods);
 }
 
 static bool print(calc *c, mt_str *text) {
