@@ -4,6 +4,7 @@
 #include "engine/routine.h"
 #include "engine/status.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,32 @@ static mx_rtask *current(mx_rbuild *b) { return &b->plan->rtasks.at[b->plan->rta
 
 enum { MOST_TASKS = 1 << 21 /* of all routines of a plan */ };
 
+/* A budget that will do, and the failure. With M bytes the edge of a tile grows as sqrt(M), so the tasks of cubic work fall as M^-3/2. How
+   many there would be is known from the flops that the first MOST_TASKS are for, and from what routines take at most: 8/3 n^3.
+   Twice that, for the smallest tiles are copied in pieces. */
+static void too_many(mx_rbuild *b) {
+  const mx_plan *p = b->plan;
+  double done = 0, all = 0;
+  for (int64_t t = b->first_rtask; t < p->rtasks.n; t++) done += p->rtasks.at[t].flops;
+  for (int i = 0; i < b->k->n_slots; i++) {
+    const mars_shape *s = &b->k->node->operand[i]->shape;
+    double most = 0, size = 1;
+    for (int d = 0; d < s->ndim; d++) size *= (double)s->dims[d];
+    for (int k = 0; k < b->k->n_slots; k++) {
+      const mars_shape *o = &b->k->node->operand[k]->shape;
+      for (int d = o->ndim > 2 ? o->ndim - 2 : 0; d < o->ndim; d++)
+        if ((double)o->dims[d] > most) most = (double)o->dims[d];
+    }
+    if (8.0 / 3 * size * most > all) all = 8.0 / 3 * size * most;
+  }
+  const double parts = done > 0 && all > 2 * done ? all / done : 2, have = (double)p->machine->arena_bytes;
+  const long long need = (long long)ceil(2 * have * pow(parts, 2.0 / 3) / 65536) * 65536;
+  if (p->machine->chunk_elements > 0)
+    mx_r_fail(b, MARS_E_OVERFLOW, "chunks of %lld elements and a budget of %lld bytes cut it into more than %d tasks; larger chunks are needed, and about %lld bytes",
+              (long long)p->machine->chunk_elements, (long long)have, MOST_TASKS, need);
+  else mx_r_fail(b, MARS_E_OVERFLOW, "a budget of %lld bytes cuts it into more than %d tasks; about %lld bytes are needed", (long long)have, MOST_TASKS, need);
+}
+
 void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   if (fails(b)) return;
   mx_plan *p = b->plan;
@@ -120,8 +147,7 @@ void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   b->broken = false;
   b->task = (int32_t)p->tasks.n;
   if (p->rtasks.n >= MOST_TASKS) /* their records, half a kilobyte each with the schedule's, are not in the budget */
-    mx_r_fail(b, MARS_E_OVERFLOW, "a budget of %lld bytes cuts it into more than %d tasks; give a larger budget or chunk size",
-              (long long)p->machine->arena_bytes, MOST_TASKS);
+    too_many(b);
   else if (!mx_vec_push(p->mem, &p->rtasks, r) || !mx_vec_push(p->mem, &p->tasks, t)) nomem(b);
 }
 
