@@ -49,6 +49,17 @@ uint64_t seed_base() {
   return b ? std::strtoull(b, nullptr, 10) : 0;
 }
 
+std::string explained(mars_session *s, mars_tensor *t) {
+  mars_output o = {};
+  mars_error err = {};
+  char *text = nullptr;
+  o.tensor = t;
+  EXPECT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
+  std::string r = text ? text : "";
+  mars_text_free(s, text);
+  return r;
+}
+
 std::string name_of(const Config &c) {
   std::string n = c.chunk ? "chunk" + std::to_string(c.chunk) : "chunkdefault";
   n += c.budget % MiB == 0 ? "_budget" + std::to_string(c.budget / MiB) + "M"

@@ -51,6 +51,7 @@ inline Config config_of(size_t budget, int threads = 2, int64_t chunk = 0) {
   c.chunk = chunk;
   return c;
 }
+std::string explained(mars_session *s, mars_tensor *t); // mars_explain's text
 std::string name_of(const Config &c); // chunk7_budget64M_nofusion_threads2
 mars_status open_session(const Config &c, mars_session **out, mars_error *err);
 // Chunk {1 row, odd, default} x budget {minimal, 64 MiB, ample} x fusion x threads: every pair of values

@@ -309,7 +309,16 @@ TEST(LinalgBudgets, DiskFullInTheMiddle) {
     mars_tensor *kept = mars_mul(borrow(s, b), mars_float(s, 1));
     mars_error err = {};
     ASSERT_TRUE(ok(mars_run(s, &kept, 1, &err), err));
-    for (mars_tensor *r : everything(s, borrow(s, a)))
+    std::vector<mars_tensor *> all = everything(s, borrow(s, a));
+    // and of QR the column panels, and both methods of tall matrices: a column of zeros asks for reflections
+    Array regular = random_matrix(MARS_F64, {30000, 20}, 9), deficient = regular;
+    for (int64_t i = 0; i < 30000; i++) set(deficient, i, 7, 0);
+    for (const Array *x : {&a, &regular, &deficient}) {
+      mars_tensor *q, *r;
+      mars_qr(borrow(s, *x), MARS_QR_REDUCED, &q, &r);
+      all.push_back(q);
+    }
+    for (mars_tensor *r : all)
       EXPECT_TRUE(fails(s, r, MARS_E_NOSPACE, {"mars_run", path.c_str()}));
     EXPECT_TRUE(same_bits(fetched(kept), b));
     EXPECT_EQ(fetched(mars_inv(kept)).size(), 1600) << "the session goes on";

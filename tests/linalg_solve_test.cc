@@ -475,6 +475,26 @@ TEST(LinalgConditions, BackwardErrorsDoNotDependOnThem) {
     }
 }
 
+// What n = 600 in the least of the budgets of these tests is cut into.
+TEST(LinalgTiles, FiveByFiveAndMore) {
+  const int64_t n = 600;
+  Session s(config_of(kMinimalBudget));
+  Scope scope(s);
+  const Array matrix = definite_matrix(MARS_F64, n, 1);
+  mars_tensor *a = borrow(s, matrix), *p, *l, *u, *q, *r;
+  mars_lu(a, &p, &l, &u);
+  mars_qr(a, MARS_QR_REDUCED, &q, &r);
+  for (mars_tensor *t : {mars_cholesky(a), l, u, q, r, mars_solve(a, a), mars_inv(a), mars_solve_triangular(a, a, MARS_UPPER, MARS_NO_TRANS, false)}) {
+    const std::string text = explained(s, t);
+    const size_t at = text.find(" result, chunks ");
+    long long chunks = 0, rows = 0, columns = 0;
+    ASSERT_NE(at, std::string::npos) << text.substr(0, 400);
+    ASSERT_EQ(sscanf(text.c_str() + at, " result, chunks %lld x (%lld, %lld)", &chunks, &rows, &columns), 3) << text.substr(at, 60);
+    EXPECT_GE((n + rows - 1) / rows, 5) << text.substr(0, 400);
+    EXPECT_GE((n + columns - 1) / columns, 5) << text.substr(0, 400);
+  }
+}
+
 // Hilbert matrices: condition beyond what the dtype holds, residuals stay small.
 TEST(LinalgConditions, Hilbert) {
   Session s;

@@ -284,17 +284,6 @@ struct Log {
   static void take(void *user, mars_log_level, const char *line) { ((Log *)user)->text += std::string(line) + "\n"; }
 };
 
-std::string explained(mars_session *s, mars_tensor *t) {
-  mars_output o = {};
-  mars_error err = {};
-  char *text = nullptr;
-  o.tensor = t;
-  EXPECT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
-  std::string r = text ? text : "";
-  mars_text_free(s, text);
-  return r;
-}
-
 // ---- shapes, conditions ---------------------------------------------------------------------------------
 
 TEST(Tall, Shapes) {
