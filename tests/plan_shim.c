@@ -28,6 +28,27 @@ mars_status shim_plan_make(mars_session *s, mars_tensor *const *t, size_t n, boo
   return st;
 }
 
+typedef struct countdown {
+  int64_t n, asked;
+} countdown;
+
+static bool is_cancelled(void *ctx) {
+  countdown *c = ctx;
+  return c->asked++ == c->n;
+}
+
+mars_status shim_plan_make_cancelled(mars_session *s, mars_tensor *t, int64_t n, int64_t *asked, mars_error *err) {
+  countdown c = {n, 0};
+  mx_want want = {.node = t->node, .sink = MARS_SINK_KEEP};
+  mx_plan *plan = NULL;
+  mx_plan_input in = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = "plan_test", .wants = &want, .n_wants = 1,
+                      .cancelled = is_cancelled, .cancelled_ctx = &c};
+  mars_status st = mx_plan_make(&in, NULL, no_scratch, NULL, &plan, err);
+  mx_plan_destroy(plan);
+  *asked = c.asked;
+  return st;
+}
+
 void shim_plan_free(shim_plan *p) {
   if (!p) return;
   mx_plan_destroy(p->plan);

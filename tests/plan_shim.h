@@ -10,6 +10,8 @@ typedef struct shim_plan shim_plan;
 
 /* Plan outputs (kept, or fetched to memory that is never written). */
 mars_status shim_plan_make(mars_session *s, mars_tensor *const *t, size_t n, bool keep, shim_plan **out, mars_error *err);
+/* The same, and cancelled when it is asked for the n-th time, from 0, whether it is; -1: never. *asked: how often it was. */
+mars_status shim_plan_make_cancelled(mars_session *s, mars_tensor *t, int64_t n, int64_t *asked, mars_error *err);
 void shim_plan_free(shim_plan *p);
 int64_t shim_plan_kernels(const shim_plan *p);
 int64_t shim_plan_tasks(const shim_plan *p);

@@ -1,5 +1,6 @@
 // Plans: what fusion makes one kernel of, which tasks may run side by side, that budgets hold, that the validator sees every kind of damage, the simulator.
 #include "tests/plan_shim.h"
+#include "tests/shim.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -33,6 +34,24 @@ struct Plan {
 };
 
 mars_tensor *Uniform(Session &s, int64_t n) { return mars_random_uniform(s.s, MARS_F64, MARS_SHAPE(n), 0, 1); }
+
+// Whenever a plan in the making asks whether it is still wanted, it may be told that it is not.
+TEST(Cancelled, WhileItIsPlanned) {
+  Session s(1 << 20);
+  mars_error err{};
+  mars_tensor *a = mars_random_uniform(s.s, MARS_F64, MARS_SHAPE(1000, 1000), 0, 1);
+  mars_tensor *t = mars_sum(mars_solve_triangular(a, a, MARS_UPPER, MARS_NO_TRANS, false), MARS_ALL);
+  int64_t often, asked;
+  ASSERT_EQ(shim_plan_make_cancelled(s.s, t, -1, &often, &err), MARS_OK) << err.message;
+  EXPECT_GT(often, 10);
+  const int64_t live = shim_live_allocations(s.s);
+  for (int64_t n = 0; n < often; n++) {
+    EXPECT_EQ(shim_plan_make_cancelled(s.s, t, n, &asked, &err), MARS_E_CANCELLED) << n;
+    EXPECT_EQ(asked, n + 1) << "it goes on";
+    EXPECT_STREQ(err.message, "plan_test: cancelled");
+    EXPECT_EQ(shim_live_allocations(s.s), live) << n;
+  }
+}
 
 TEST(Fusion, ChainOf30OpsIsOneKernel) {
   Session s(64 << 20);

@@ -23,11 +23,18 @@ void mx_plan_destroy(mx_plan *plan) {
   mx_free(mem, plan);
 }
 
+mars_status mx_plan_cancelled(const mx_plan *plan, mars_error *err) {
+  if (!plan->cancelled || !plan->cancelled(plan->cancelled_ctx)) return MARS_OK;
+  return mx_fail(err, MARS_E_CANCELLED, "%s: cancelled", plan->fn);
+}
+
 static mars_status lay_out(mx_plan *plan, mx_kernel_ready_fn *ready, mx_scratch_fn *scratch, void *ctx, mars_error *err) {
   mars_status st = MARS_OK;
   MX_TRY(mx_tile_grids(plan, err));
   MX_TRY(mx_tile_tasks(plan, err));
+  MX_TRY(mx_plan_cancelled(plan, err));
   MX_TRY(mx_plan_order(plan, err));
+  MX_TRY(mx_plan_cancelled(plan, err));
   MX_TRY(mx_plan_place(plan, err));
   if (ready) MX_TRY(ready(ctx, plan, err));
   MX_TRY(mx_plan_schedule(plan, scratch, ctx, err));
@@ -70,7 +77,7 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   mx_plan *plan = mx_alloc(input->mem, sizeof *plan);
   *out = NULL;
   if (!plan) return MX_NOMEM(err, input->fn);
-  *plan = (mx_plan){.mem = input->mem, .own = *input->machine, .store_ops = input->store_ops, .fn = input->fn,
+  *plan = (mx_plan){.mem = input->mem, .own = *input->machine, .store_ops = input->store_ops, .fn = input->fn, .cancelled = input->cancelled, .cancelled_ctx = input->cancelled_ctx,
                     .exact = input->exact, .holds = input->holds, .n_holds = input->n_holds};
   plan->machine = &plan->own;
   mx_pool_init(&plan->pool, input->mem);

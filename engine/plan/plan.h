@@ -213,6 +213,8 @@ typedef struct mx_plan {
   const mx_device_ops *device_ops; /* kernel_scratch is asked through the executor's callback */
   const mx_store_ops *store_ops;
   const char *fn; /* public function for messages */
+  bool (*cancelled)(void *ctx); /* NULL: it cannot be; asked from time to time while it is made */
+  void *cancelled_ctx;
   const mx_hold *holds; /* [n_holds] ranges of arenas that are not the plan's */
   int64_t n_holds;
   int64_t chunk_elements;
@@ -250,6 +252,8 @@ typedef struct mx_plan_input {
   const char *fn;
   const mx_want *wants;
   size_t n_wants;
+  bool (*cancelled)(void *ctx); /* as in mx_plan */
+  void *cancelled_ctx;
   int exact;             /* as in mx_plan */
   int smaller;           /* so many times as in plans that did not fit, tasks are made smaller from the beginning */
   uint32_t without;      /* bit d: device d is left alone */
@@ -258,6 +262,9 @@ typedef struct mx_plan_input {
   const mx_hold *holds;  /* as in mx_plan; they overlap nothing that is kept */
   int64_t n_holds;
 } mx_plan_input;
+
+/* MARS_OK, or MARS_E_CANCELLED: whoever waits for the plan does not want it any more. */
+mars_status mx_plan_cancelled(const mx_plan *plan, mars_error *err);
 
 /* The stages; each fills its part of the plan. mx_plan_make runs them all, shrinking the chunks until the plan fits.
    kernel_ready is called before every schedule, so that each device that a kernel runs on (mx_pkernel.devices) can say what

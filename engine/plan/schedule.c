@@ -403,6 +403,7 @@ mars_status mx_plan_schedule(mx_plan *plan, mx_scratch_fn *scratch, void *ctx, m
   if (!open_arenas(&z)) MX_TRY(MX_NOMEM(err, plan->fn));
   for (int64_t v = 0; v < plan->values.n; v++) z.to_file |= plan->values.at[v].sink != NULL;
   for (int32_t p = 0; p < plan->order.n; p++) {
+    if (p % 1024 == 0) MX_TRY(mx_plan_cancelled(plan, err));
     for (int a = 0; a < z.n; a++) {
       prefetch(&z, a, p);
       if (p < z.arena[a].ahead && mx_task_device(plan, plan->order.at[p]) == a)

@@ -146,6 +146,8 @@ void mx_r_begin(mx_rbuild *b, mx_tile_op op, unsigned flags) {
   mx_ptask t = {b->kernel, (int32_t)p->rtasks.n, (int32_t)p->ins.n, (int32_t)p->outs.n};
   b->broken = false;
   b->task = (int32_t)p->tasks.n;
+  if (p->rtasks.n % 4096 == 0) b->st = mx_plan_cancelled(p, b->err);
+  if (fails(b)) return;
   if (p->rtasks.n >= MOST_TASKS) /* their records, half a kilobyte each with the schedule's, are not in the budget */
     too_many(b);
   else if (!mx_vec_push(p->mem, &p->rtasks, r) || !mx_vec_push(p->mem, &p->tasks, t)) nomem(b);

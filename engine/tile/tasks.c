@@ -224,6 +224,7 @@ mars_status mx_tile_tasks(mx_plan *plan, mars_error *err) {
     m.stamp.n = plan->chunks.n;
   } else m.nomem = true;
   for (int64_t k = 0; k < plan->kernels.n && !m.nomem && st == MARS_OK; k++) {
+    if ((st = mx_plan_cancelled(plan, err)) != MARS_OK) break;
     if (plan->kernels.at[k].routine) {
       st = mx_tile_routine(plan, (int32_t)k, &m.stamp, err);
       continue;
