@@ -261,7 +261,8 @@ typedef enum mars_qr_mode { MARS_QR_REDUCED = 0, MARS_QR_COMPLETE = 1 } mars_qr_
  *
  * A matrix of four times as many rows as columns, or more, is read in blocks of rows: Cholesky QR of the Gram matrix in two
  * passes where the condition of a (with columns scaled to one length) is small; where it is found not to be, in three passes, or
- * by Householder reflections in a tree of blocks. The job then starts anew; the log says so. Others: reflections in panels.
+ * by Householder reflections in a tree of blocks. The job then starts anew; the log and mars_stats.methods say so. Others:
+ * reflections in panels.
  *
  * \param a     [..., m, n]
  * \param mode  reduced: q [..., m, k], r [..., k, n] with k = min(m, n); complete: k = m
