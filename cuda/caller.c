@@ -60,6 +60,8 @@ mars_status mx_cuda_mark_wait(mx_device *d, void *mark, mars_error *err) {
   MX_TRY(mx_cuda_check(dev, dev->cu->cuStreamWaitEvent(dev->compute, mark, 0), "waiting for the caller's stream", err));
   for (int i = 0; i < MX_LANES; i++)
     MX_TRY(mx_cuda_check(dev, dev->cu->cuStreamWaitEvent(dev->lane[i].stream, mark, 0), "waiting for the caller's stream", err));
+  if (dev->clique != NULL)
+    MX_TRY(mx_cuda_check(dev, dev->cu->cuStreamWaitEvent(mx_clique_stream(dev), mark, 0), "waiting for the caller's stream", err));
 
 done:
   mx_cuda_leave(dev);

@@ -41,6 +41,8 @@ struct mx_clique {
 
 static mx_member *of(mx_clique *q, const mx_device *d) { return &q->member[((const mx_cuda *)d)->rank]; }
 
+CUstream mx_clique_stream(const mx_cuda *dev) { return dev->clique->member[dev->rank].stream; }
+
 /* ---- NCCL ---- */
 
 static mars_status said(const mx_clique *q, int result, const char *what, mars_error *err) {

@@ -56,6 +56,7 @@ struct mars_session {
   pthread_mutex_t export_lock;
   struct mx_export *exports; /* engine/exec/export.h; this and what follows under export_lock */
   struct mx_user_kernel *kernels; /* engine/user.h */
+  struct mx_export *left;    /* given back while the caller's stream had work, which the next job waits for */
   int64_t lent;              /* of them that live; the last one of a session that is closed finishes it */
   bool closed;
   void *stream[MX_MAX_DEVICES]; /* jobs begin behind it; MARS_NO_STREAM */

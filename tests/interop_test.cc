@@ -334,11 +334,20 @@ TEST(DLPack, MemoryThatRunsOutIsAnErrorAndNothingLeaks) {
 #define CU(f) ((decltype(&f))dlsym(driver, STR(f)))
 #define OK(call) ASSERT_EQ(call, CUDA_SUCCESS)
 
+// What stops a stream until it is opened.
+struct Gate {
+  std::atomic<bool> open{false};
+  static void CUDA_CB pass(void *gate) {
+    while (!((Gate *)gate)->open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+};
+
 class Cuda : public testing::Test {
 protected:
+  virtual const char *devices() const { return "cuda:0"; }
   void SetUp() override {
     Config c = small_config(8 * MiB);
-    c.devices = "cuda:0";
+    c.devices = devices();
     c.device_budget = 4 * MiB;
     c.chunk = 32768;
     mars_error err = {};
@@ -371,6 +380,51 @@ protected:
     EXPECT_EQ(CU(cuMemAlloc)(&p, v.size() * 4), CUDA_SUCCESS);
     EXPECT_EQ(CU(cuMemcpyHtoD)(p, v.data(), v.size() * 4), CUDA_SUCCESS);
     return p;
+  }
+  // A tensor that was given away is copied from by the caller's stream, which stands at a gate, when it is deleted. A job that wants all of the
+  // device's memory then begins, or waits for its turn; it writes there when the copy has ended and not before.
+  void memory_comes_back_behind_the_stream(const std::function<mars_tensor *(int64_t n)> &result, bool submit_first) {
+    const size_t n = 1000000; // 4.0 MB of 4 MiB
+    mars_error err = {};
+    float *pinned = nullptr;
+    Gate first, second;
+    OK(CU(cuMemHostAlloc)((void **)&pinned, n * 4, 0));
+    ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", stream, &err), err));
+    {
+      Scope scope(s);
+      DLManagedTensor *out = nullptr;
+      ASSERT_TRUE(ok(mars_to_dlpack(mars_full(s, MARS_F32, MARS_SHAPE((int64_t)n), mars_float(s, 5)), "cuda:0", &out, &err), err));
+      mars_output small = {}, large = {};
+      small.tensor = mars_sum(mars_random_uniform(s, MARS_F32, MARS_SHAPE(1000), 0, 1), MARS_ALL), small.sink = MARS_SINK_KEEP;
+      large.tensor = result(900000), large.sink = MARS_SINK_KEEP;
+      mars_job *ahead = nullptr, *job = nullptr;
+      OK(CU(cuLaunchHostFunc)(stream, Gate::pass, &first));
+      if (submit_first) { // both have taken note of where the stream is; the second one cannot begin before the first has ended
+        ASSERT_TRUE(ok(mars_submit(s, &small, 1, &ahead, &err), err));
+        ASSERT_TRUE(ok(mars_submit(s, &large, 1, &job, &err), err));
+      }
+      OK(CU(cuLaunchHostFunc)(stream, Gate::pass, &second));
+      OK(CU(cuMemcpyDtoHAsync)(pinned, (CUdeviceptr)(uintptr_t)out->tensor.data, n * 4, stream));
+      out->deleter(out);
+      if (!submit_first) {
+        ASSERT_TRUE(ok(mars_submit(s, &large, 1, &job, &err), err));
+      }
+      first.open = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100)); // for what should not run to run
+      second.open = true;
+      if (ahead != nullptr) {
+        EXPECT_TRUE(ok(mars_wait(ahead, &err), err));
+      }
+      EXPECT_TRUE(ok(mars_wait(job, &err), err));
+      mars_job_release(ahead);
+      mars_job_release(job);
+      OK(CU(cuStreamSynchronize)(stream));
+      size_t wrong = 0;
+      for (size_t i = 0; i < n; i++) wrong += pinned[i] != 5;
+      EXPECT_EQ(wrong, 0u) << "the memory was written while it was read";
+    }
+    ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", MARS_NO_STREAM, &err), err));
+    OK(CU(cuMemFreeHost)(pinned));
   }
   std::vector<float> floats_of(const mx_dl_tensor &t, size_t n) {
     std::vector<float> v(n);
@@ -533,11 +587,51 @@ TEST_F(Cuda, JobsRunBehindTheCallersStream) {
     for (size_t i = 0; i < n; i += 61) ASSERT_EQ(pinned[i], (float)round);
     out->deleter(out);
   }
-  // mars_submit as well; and not any more when the stream is taken away
+  // and not any more when the stream is taken away
   ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", MARS_NO_STREAM, &err), err));
   OK(CU(cuStreamSynchronize)(stream));
   OK(CU(cuMemFree)(p));
   OK(CU(cuMemFreeHost)(pinned));
+}
+
+TEST_F(Cuda, MemoryThatComesBackIsWaitedFor) {
+  const auto made_here = [this](int64_t n) { return mars_full(s, MARS_F32, MARS_SHAPE(n), mars_float(s, 7)); };
+  memory_comes_back_behind_the_stream(made_here, false);
+  memory_comes_back_behind_the_stream(made_here, true); // by jobs that were submitted before, too
+}
+
+// Two devices that reach each other by NCCL alone, whose streams are its own.
+class CudaPair : public Cuda {
+protected:
+  const char *devices() const override { return "cuda:0,cuda:1"; }
+  void SetUp() override {
+    Config c = small_config();
+    c.devices = "cuda:0";
+    mars_session *first = nullptr;
+    mars_error err = {};
+    if (open_session(c, &first, &err) != MARS_OK) GTEST_SKIP() << err.message;
+    mars_session_destroy(first);
+    if (!cuda_sim_is_used() || !cuda_sim_configure("devices=2 links=none")) GTEST_SKIP() << "devices without links are the simulated platform's";
+    Cuda::SetUp();
+  }
+  void TearDown() override {
+    Cuda::TearDown();
+    cuda_sim_reset();
+  }
+};
+
+TEST_F(CudaPair, MemoryThatComesBackIsWaitedForByNccl) {
+  mars_error err = {};
+  mars_tensor *there = mars_to_device(mars_arange(s, MARS_F32, 0, 900000, 1), "cuda:1");
+  ASSERT_TRUE(ok(mars_run(s, &there, 1, &err), err));
+  uint64_t calls = cuda_sim_nccl_calls();
+  int times = 0;
+  const auto made_there = [&](int64_t) { return mars_to_device(mars_add(there, mars_float(s, times++)), "cuda:0"); };
+  for (bool submit_first : {false, true}) {
+    memory_comes_back_behind_the_stream(made_there, submit_first);
+    EXPECT_GT(cuda_sim_nccl_calls(), calls + 20);
+    calls = cuda_sim_nccl_calls();
+  }
 }
 
 TEST_F(Cuda, TheCallersContextStaysWhatItWas) {

@@ -216,7 +216,7 @@ static mars_status wait_for_streams(const run *r, mars_error *err) {
     mars_status st = m->device[d].dev->ops->mark_wait(m->device[d].dev, r->job->mark[d], err);
     if (st != MARS_OK) return st;
   }
-  return MARS_OK;
+  return mx_export_settle(r->actor->session, true, err);
 }
 
 static mars_status create_sinks(run *r, mars_error *err) {

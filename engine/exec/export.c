@@ -145,16 +145,54 @@ char *mx_export_data(const mx_export *e) {
   return e->bytes ? (char *)dev->ops->memory(dev, &bytes) + e->offset : NULL;
 }
 
+static void mark_stream(mx_export *e) {
+  mars_session *s = e->session;
+  mx_device *dev = s->machine.device[e->device].dev;
+  pthread_mutex_lock(&s->export_lock);
+  void *stream = s->closed || !e->placed || s->machine.device[e->device].lost ? MARS_NO_STREAM : s->stream[e->device];
+  pthread_mutex_unlock(&s->export_lock);
+  /* a stream that cannot be marked is one that no job can be submitted behind either: mark_streams says so */
+  if (e->device && stream != MARS_NO_STREAM) (void)dev->ops->mark_create(dev, stream, &e->mark, NULL);
+}
+
+static void let_go(mx_export *e) {
+  mx_device *dev = e->session->machine.device[e->device].dev;
+  if (e->mark) dev->ops->mark_destroy(dev, e->mark);
+  mx_free(&e->session->mem, e);
+}
+
+mars_status mx_export_settle(mars_session *s, bool wait, mars_error *err) {
+  mars_status st = MARS_OK;
+  pthread_mutex_lock(&s->export_lock);
+  mx_export *e = s->left;
+  s->left = NULL;
+  pthread_mutex_unlock(&s->export_lock);
+  while (e) {
+    mx_export *next = e->next;
+    const mx_machine_device *m = &s->machine.device[e->device];
+    if (wait && st == MARS_OK && !m->lost) st = m->dev->ops->mark_wait(m->dev, e->mark, err);
+    let_go(e);
+    e = next;
+  }
+  return st;
+}
+
 void mx_export_destroy(mx_export *e) {
   if (!e) return;
   mars_session *s = e->session;
+  mark_stream(e);
   pthread_mutex_lock(&s->export_lock);
   if (e->placed) {
     if (e->next) e->next->prev = e->prev;
     if (e->prev) e->prev->next = e->next;
     else s->exports = e->next;
   }
-  mx_free(&s->mem, e); /* before the session can end */
+  if (e->mark && !s->closed) {
+    e->next = s->left;
+    s->left = e;
+  } else {
+    let_go(e); /* before the session can end */
+  }
   const bool last = s->closed && --s->lent == 0;
   if (!s->closed) s->lent--;
   pthread_mutex_unlock(&s->export_lock);

@@ -17,7 +17,8 @@ typedef struct mx_export {
   bool placed;
   int64_t offset;
   size_t bytes;
-  struct mx_export *prev, *next; /* in session->exports, while it is placed */
+  struct mx_export *prev, *next; /* in session->exports, while it is placed; next: in session->left */
+  void *mark; /* in session->left: where the caller's stream was when the range came back */
   int64_t shape[MARS_MAX_DIMS], stride[MARS_MAX_DIMS];
   union {
     struct DLManagedTensor plain;
@@ -29,8 +30,11 @@ typedef struct mx_export {
 mars_status mx_export_place(mx_actor *a, mx_export *e, const char *fn, mars_error *err);
 /* The ranges that are taken now: mx_alloc'ed. */
 mars_status mx_export_list(mars_session *s, mx_hold **out, int64_t *n, const char *fn, mars_error *err);
-/* Any thread. */
+/* Any thread. Where the caller has told of a stream, what is in it now may still use the range. */
 void mx_export_destroy(mx_export *e);
+/* The devices do nothing more before what may still use ranges that have come back. The session's thread, after mx_export_list; wait: false
+   lets it be, at the session's end. */
+mars_status mx_export_settle(mars_session *s, bool wait, mars_error *err);
 char *mx_export_data(const mx_export *e);
 
 /* engine/exec/run.c: compute t into a range of e->device's arena. */

@@ -150,7 +150,11 @@ void mars_session_destroy(mars_session *s) {
   }
   pthread_mutex_lock(&s->export_lock);
   s->closed = true;
-  const bool last = s->lent == 0;
+  s->lent++; /* nobody else finishes it before what follows is done */
+  pthread_mutex_unlock(&s->export_lock);
+  (void)mx_export_settle(s, false, NULL);
+  pthread_mutex_lock(&s->export_lock);
+  const bool last = --s->lent == 0;
   pthread_mutex_unlock(&s->export_lock);
   if (last) mx_session_finish(s);
 }

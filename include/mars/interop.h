@@ -46,7 +46,8 @@ MARS_API mars_tensor *mars_from_dlpack_versioned(mars_session *s, struct DLManag
  * alone, who may write to it. The job writes it in C order, aligned to 256 bytes; it is complete when the call returns. A
  * session without elements in it gives data NULL.
  *
- * With mars_set_stream, who deletes it while work on it is in that stream need not wait for it: later jobs do.
+ * With mars_set_stream, who deletes it while work on it is in that stream need not wait for it: jobs that begin after that do,
+ * those that were submitted before, too.
  *
  * \param device  of the session, "host" or "cuda:0"; NULL: "host"
  * \param out     to be given back by its deleter; NULL after a failure
