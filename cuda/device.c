@@ -145,6 +145,15 @@ static bool cuda_can_program(mx_device *d, const mx_program *prog) {
 
 static bool cuda_can_tile(mx_device *d, mx_tile_op op, mars_dtype dtype) { return mx_cuda_can_tile((mx_cuda *)d, op, dtype); }
 
+static bool cuda_lacks(mx_device *d, char *text, size_t bytes) {
+  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
+
+  (void)d;
+  if (mx_cuda_has(cu, MX_LIB_NVRTC)) return false;
+  snprintf(text, bytes, "libnvrtc is missing: %s", cu->lib[MX_LIB_NVRTC].missing);
+  return true;
+}
+
 static bool cuda_tile_scratch(mx_device *d, const mx_tile_call *t, size_t *bytes) { return mx_cuda_tile_scratch((mx_cuda *)d, t, bytes); }
 
 static void cuda_destroy(mx_device *d) {
@@ -200,6 +209,7 @@ static const mx_device_ops cuda_ops = {
     .transfer = cuda_transfer,
     .can_program = cuda_can_program,
     .can_tile = cuda_can_tile,
+    .lacks = cuda_lacks,
     .tile_scratch = cuda_tile_scratch,
     .can_peer = cuda_can_peer,
     .broadcast = cuda_broadcast,
@@ -263,14 +273,20 @@ static void kind_why(void *ctx, char *text, size_t bytes) {
   snprintf(text, bytes, "the driver says %s: %s", id, says);
 }
 
-/* Once in a session: what its GPUs cannot do for want of a library. */
-static void warn_of_missing(const mx_device_request *request) {
-  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
-  char text[400];
+/* Once in a session: what its GPUs do not do for want of a library. */
+static void warn_if_missing(mx_cuda_lib lib, void (*log)(void *user, mars_log_level level, const char *text), void *user) {
+  const mx_cuda_api *cu = mx_cuda_load(lib);
+  char text[480];
 
-  if (mx_cuda_has(cu, MX_LIB_NVRTC) || !request->first || request->log == NULL) return;
-  snprintf(text, sizeof text, "GPUs run no kernels of programs, which stay on the host: libnvrtc is missing: %.200s", cu->lib[MX_LIB_NVRTC].missing);
-  request->log(request->log_user, MARS_LOG_WARNING, text);
+  if (mx_cuda_has(cu, lib) || log == NULL) return;
+  snprintf(text, sizeof text, "%s is missing: %s", cu->lib[lib].name, cu->lib[lib].told);
+  log(user, MARS_LOG_WARNING, text);
+}
+
+static void warn_of_missing(const mx_device_request *request) {
+  static const mx_cuda_lib wanted[] = {MX_LIB_NVRTC, MX_LIB_CUBLAS, MX_LIB_CUSOLVER};
+
+  for (size_t i = 0; request->first && i < sizeof wanted / sizeof *wanted; i++) warn_if_missing(wanted[i], request->log, request->log_user);
 }
 
 static mars_status kind_describe(void *ctx, int index, mx_device_info *out, mars_error *err) {
@@ -398,12 +414,21 @@ done:
   return st;
 }
 
+static bool all_linked(mx_cuda *const *devs, int n) {
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++)
+      if (i != j && !mx_cuda_linked(devs[i], devs[j])) return false;
+  return true;
+}
+
 static void kind_connect(void *ctx, mx_device *const *devs, int n) {
-  mx_cuda *members[MX_MAX_DEVICES];
+  mx_cuda *members[MX_MAX_DEVICES] = {NULL};
 
   (void)ctx;
   for (int i = 0; i < n; i++) members[i] = (mx_cuda *)devs[i];
   mx_clique_join(members, n);
+  if (!mx_cuda_has(mx_cuda_load(MX_LIB_NCCL), MX_LIB_NCCL) && !all_linked(members, n))
+    warn_if_missing(MX_LIB_NCCL, members[0]->log, members[0]->log_user);
 }
 
 const mx_device_kind mx_cuda_kind = {

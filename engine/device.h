@@ -168,6 +168,8 @@ typedef struct mx_device_ops {
   /* Whether a kernel of this program, or this tile operation, can run here at all (a library may be missing). */
   bool (*can_program)(mx_device *dev, const mx_program *prog);
   bool (*can_tile)(mx_device *dev, mx_tile_op op, mars_dtype dtype);
+  /* Whether no kernel at all can be made here, and what is missing for it: "libnvrtc is missing: ..". NULL: nothing ever is. */
+  bool (*lacks)(mx_device *dev, char *text, size_t bytes);
   /* Of operations that can_tile allows: the scratch that this one takes here, in bytes. The operands have no memory yet (base is
      NULL). false: the host had better do it, since it is small or wants more than there is. NULL: what the tile rule says. */
   bool (*tile_scratch)(mx_device *dev, const mx_tile_call *tile, size_t *bytes);

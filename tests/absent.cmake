@@ -17,4 +17,9 @@ if(MARS_HAS_SIMGPU)
   set_tests_properties(absent_symbols PROPERTIES LABELS api PASS_REGULAR_EXPRESSION "NEEDED.* mars_session_create"
     FAIL_REGULAR_EXPRESSION "NEEDED[^\n]*(cuda|nvrtc|cublas|cusolver|nccl|nvidia);UND (cu[A-Z]|cuda|nvrtc|cublas|cusolver|cusparse|cufft|nccl|nvml|nvtx)")
   absent(Nvrtc ${sim}:! MARS_SIMGPU_DEVICES=2 MARS_SIMGPU_BYTES=256M)
+  foreach(library Cublas Cusolver Nccl)
+    add_test(NAME absent_${library} COMMAND absent_test --gtest_filter=AbsentLibrary.${library})
+    set_tests_properties(absent_${library} PROPERTIES LABELS "api;devices" ENVIRONMENT
+      "MARS_TEST_SIMGPU=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels;MARS_SIMGPU_DEVICES=2;MARS_SIMGPU_BYTES=256M;MARS_SIMGPU_LINKS=none")
+  endforeach()
 endif()

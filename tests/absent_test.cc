@@ -1,6 +1,12 @@
 // What is not there: devices that do not exist and why, libraries that are missing, drivers that are too old, budgets that are too large.
 // Each test is a process of its own, with its environment (absent.cmake): libraries are looked for once.
 #include "tests/api_util.h"
+#include "tests/cuda_sim.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace api;
 
@@ -10,6 +16,51 @@ struct Log {
   std::vector<std::string> warnings;
   static void take(void *user, mars_log_level level, const char *text) {
     if (level >= MARS_LOG_WARNING) ((Log *)user)->warnings.push_back(text);
+  }
+};
+
+mars_library library(const char *name) {
+  mars_library lib = {};
+  for (size_t i = 0; mars_library_get(i, &lib); i++)
+    if (!strcmp(lib.name, name)) return lib;
+  ADD_FAILURE() << "there is no row for " << name;
+  return {};
+}
+
+// Where NVRTC lies, as found by a process that is asked for nothing else: this one has yet to look for its libraries.
+std::string path_of_nvrtc() {
+  int fd[2];
+  char path[1024] = "";
+  if (pipe(fd) != 0) return "";
+  const pid_t child = fork();
+  if (child == 0) {
+    const mars_library lib = library("libnvrtc");
+    if (lib.path != nullptr) (void)!write(fd[1], lib.path, strlen(lib.path));
+    _exit(0);
+  }
+  close(fd[1]);
+  if (read(fd[0], path, sizeof path - 1) < 0) path[0] = '\0';
+  close(fd[0]);
+  waitpid(child, nullptr, 0);
+  return path;
+}
+
+// A folder of links to the simulated platform, less the files of one library, and to NVRTC. It is removed with it.
+class Folder {
+public:
+  std::filesystem::path path = std::filesystem::path(test_tmp()) / ("libraries." + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path make(const char *name) const {
+    std::filesystem::create_directories(path / name);
+    return path / name;
+  }
+  static void link_all(const std::filesystem::path &from, const std::filesystem::path &to, const std::string &with, const std::string &without = "-") {
+    for (const auto &e : std::filesystem::directory_iterator(from)) {
+      const std::string name = e.path().filename();
+      if (name.compare(0, with.size(), with) == 0 && name.compare(0, without.size() + 1, without + ".") != 0)
+        std::filesystem::create_symlink(std::filesystem::absolute(e.path()), to / name);
+    }
   }
 };
 
@@ -71,10 +122,7 @@ TEST(Absent, DeviceNumberAndBudget) {
 
 // Elementwise work stays on the host, with one warning for all GPUs; products use them nevertheless.
 TEST(Absent, Nvrtc) {
-  mars_library lib = {};
-  for (size_t i = 0; mars_library_get(i, &lib) && strcmp(lib.name, "libnvrtc"); i++) {
-  }
-  ASSERT_STREQ(lib.name, "libnvrtc");
+  const mars_library lib = library("libnvrtc");
   ASSERT_EQ(lib.path, nullptr) << "the environment of this test should hide " << lib.path;
   Log log;
   mars_session_config c;
@@ -112,8 +160,120 @@ TEST(Absent, Nvrtc) {
       for (size_t k = 0; k < 96; k++) want += x[i * 96 + k] * y[k * 96 + j];
       ASSERT_NEAR(z[i * 96 + j], want, 1e-10);
     }
+  // who asks for a kernel is told what is missing
+  mars_kernel k = {};
+  const mars_kernel_operand in = {MARS_F64, MARS_OPERAND_CHUNK};
+  const mars_dtype out = MARS_F64;
+  k.name = "mine", k.source = "", k.entry = "mine", k.n_in = k.n_out = 1, k.in = &in, k.out = &out;
+  mars_tensor *made = nullptr;
+  mars_kernel_apply(s, &k, &a, &made);
+  EXPECT_TRUE(says(mars_run(s, &made, 1, &err), err, MARS_E_UNSUPPORTED, {"'mine'", "libnvrtc is missing", "libnvrtc.so", "host function"}));
+  struct DLManagedTensor *given = nullptr;
+  EXPECT_TRUE(says(mars_to_dlpack(a, "cuda:0", &given, &err), err, MARS_E_UNSUPPORTED, {"memory of device cuda:0", "libnvrtc is missing", "libnvrtc.so"}));
   EXPECT_EQ(log.warnings.size(), 1u);
   mars_session_destroy(s);
+}
+
+// One library less than there could be; NVRTC is there.
+class AbsentLibrary : public testing::Test {
+protected:
+  void hide(const char *name) {
+    const char *simgpu = getenv("MARS_TEST_SIMGPU");
+    const std::string nvrtc = path_of_nvrtc();
+    ASSERT_NE(simgpu, nullptr);
+    if (nvrtc.empty()) GTEST_SKIP() << "no NVRTC: " << library("libnvrtc").missing;
+    Folder::link_all(simgpu, folder.path, "lib", name);
+    Folder::link_all(std::filesystem::path(nvrtc).parent_path(), folder.path, "libnvrtc");
+    setenv("MARS_CUDA_LIBRARY_PATH", (folder.path.string() + ":!").c_str(), 1);
+    for (const char *other : {"libcuda", "libnvrtc", "libcublas", "libcusolver", "libnccl"}) {
+      const mars_library lib = library(other);
+      if (strcmp(other, name) == 0) {
+        EXPECT_EQ(lib.path, nullptr) << lib.path;
+      } else {
+        EXPECT_NE(lib.path, nullptr) << other << ": " << lib.missing;
+      }
+    }
+  }
+  mars_session *open(Log *log) {
+    mars_session_config c;
+    mars_session_config_init(&c);
+    c.host_budget_bytes = 16 * MiB;
+    c.devices = "cuda:0,cuda:1";
+    c.device_budget_bytes = MiB / 2;
+    c.log = Log::take;
+    c.user = log;
+    mars_session *s = nullptr;
+    mars_error err = {};
+    EXPECT_TRUE(ok(mars_session_create(&c, &s, &err), err));
+    return s;
+  }
+  // Elementwise work, a product, a solution: with it, the bytes that went to and from GPUs.
+  void expect_right(mars_session *s, uint64_t *copied) {
+    const int64_t n = 160;
+    Scope scope(s);
+    mars_error err = {};
+    mars_tensor *a = mars_add(mars_random_uniform(s, MARS_F64, MARS_SHAPE(n, n), 0, 1), mars_mul(mars_eye(s, MARS_F64, n, n, 0), mars_int(s, n)));
+    mars_tensor *b = mars_matmul(a, mars_transpose(a)), *x = mars_solve(a, b);
+    std::vector<double> of[3];
+    mars_output o[3] = {};
+    mars_tensor *const t[] = {a, b, x};
+    for (int i = 0; i < 3; i++) {
+      of[i].resize((size_t)(n * n));
+      o[i].tensor = t[i], o[i].sink = MARS_SINK_MEMORY, o[i].data = of[i].data(), o[i].bytes = of[i].size() * 8;
+    }
+    mars_job *job = nullptr;
+    mars_stats stats = {};
+    ASSERT_TRUE(ok(mars_submit(s, o, 3, &job, &err), err));
+    EXPECT_TRUE(ok(mars_wait(job, &err), err));
+    mars_job_get_stats(job, &stats);
+    mars_job_release(job);
+    *copied = stats.copied_bytes;
+    for (int64_t i = 0; i < n; i += 3)
+      for (int64_t j = 0; j < n; j += 7) {
+        double want = 0;
+        for (int64_t k = 0; k < n; k++) want += of[0][(size_t)(i * n + k)] * of[0][(size_t)(j * n + k)];
+        ASSERT_NEAR(of[1][(size_t)(i * n + j)], want, 1e-9 * n) << i << " " << j;
+        ASSERT_NEAR(of[2][(size_t)(i * n + j)], of[0][(size_t)(j * n + i)], 1e-9) << i << " " << j;
+      }
+  }
+  // One warning a session says what is missing and what follows.
+  void expect_told(const std::vector<std::string> &warnings, const char *name, const char *follows) {
+    ASSERT_EQ(warnings.size(), 1u) << testing::PrintToString(warnings);
+    EXPECT_EQ(warnings[0].find(std::string(name) + " is missing: not found (" + name + ".so"), 0u) << warnings[0];
+    EXPECT_NE(warnings[0].find(follows), std::string::npos) << warnings[0];
+  }
+  void without(const char *name, const char *follows) {
+    hide(name);
+    if (IsSkipped() || HasFailure()) return;
+    for (int session = 0; session < 2; session++) {
+      Log log;
+      uint64_t copied = 0;
+      mars_session *s = open(&log);
+      ASSERT_NE(s, nullptr);
+      expect_right(s, &copied);
+      EXPECT_GT(copied, 160u * 160 * 8) << "nothing went to a GPU";
+      mars_session_destroy(s);
+      expect_told(log.warnings, name, follows);
+    }
+  }
+  Folder folder;
+};
+
+TEST_F(AbsentLibrary, Cublas) { without("libcublas", "products of floats, and what is made of them, stay on the host"); }
+TEST_F(AbsentLibrary, Cusolver) { without("libcusolver", "factorisations, eigenvalues and singular values stay on the host"); }
+
+TEST_F(AbsentLibrary, Nccl) {
+  without("libnccl", "copies between GPUs that cannot reach one another go through the host");
+  if (IsSkipped()) return;
+  // nothing is missing where they can
+  Log log;
+  uint64_t copied = 0;
+  ASSERT_TRUE(cuda_sim_configure("links=pcie"));
+  mars_session *s = open(&log);
+  ASSERT_NE(s, nullptr);
+  expect_right(s, &copied);
+  mars_session_destroy(s);
+  EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
 }
 
 } // namespace

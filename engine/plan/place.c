@@ -419,13 +419,15 @@ static mars_status check_homes(const mx_plan *p, mars_error *err) {
   for (int64_t k = 0; k < p->kernels.n; k++) {
     const mx_pkernel *q = &p->kernels.at[k];
     const mx_machine_device *m = &p->machine->device[q->home > 1 ? q->home - 1 : 0];
+    char lacking[300] = "it refuses them";
     if (q->home <= 1) continue;
     if (m->lost) return mx_fail(err, MARS_E_DEVICE, "%s: memory of device %s is read or written, but the device was lost", p->fn, m->name);
     if (!mx_plan_may_use(p, q->home - 1))
       return mx_fail(err, MARS_E_BUDGET, "%s: memory of device %s is read or written, but its budget, %zu bytes, is too small for that even in small chunks", p->fn,
                      m->name, m->arena_bytes);
-    if (!m->dev->ops->can_program(m->dev, &q->prog))
-      return mx_fail(err, MARS_E_UNSUPPORTED, "%s: memory of device %s is read or written, but it has no kernels (NVRTC is missing?)", p->fn, m->name);
+    if (m->dev->ops->can_program(m->dev, &q->prog)) continue;
+    if (m->dev->ops->lacks) (void)m->dev->ops->lacks(m->dev, lacking, sizeof lacking);
+    return mx_fail(err, MARS_E_UNSUPPORTED, "%s: memory of device %s is read or written, but it runs no kernels for that: %s", p->fn, m->name, lacking);
   }
   return MARS_OK;
 }

@@ -3,6 +3,8 @@
 #include "engine/status.h"
 #include "engine/user.h"
 
+#include <stdio.h>
+
 static const mx_user_kernel *user_of(const mx_pkernel *k) { return (const mx_user_kernel *)(intptr_t)k->node->attr.routine.p[0]; }
 
 static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
@@ -19,9 +21,28 @@ static mars_status grids(mx_plan *plan, mx_pkernel *k, mars_error *err) {
   return MARS_OK;
 }
 
+/* Of the first device that might have. */
+static void why_not(const mx_plan *p, char *text, size_t bytes) {
+  const mx_machine *m = p->machine;
+  char lacking[300];
+
+  snprintf(text, bytes, "there is no CUDA device");
+  for (int i = 0; i < m->n_use; i++) {
+    const mx_machine_device *d = &m->device[m->use[i]];
+
+    if (m->use[i] == 0) continue;
+    if (d->lost) snprintf(text, bytes, "%s was lost", d->name);
+    else if (!mx_plan_may_use(p, m->use[i])) snprintf(text, bytes, "%s has too little memory for it", d->name);
+    else if (d->dev->ops->lacks && d->dev->ops->lacks(d->dev, lacking, sizeof lacking)) snprintf(text, bytes, "%s", lacking);
+    else snprintf(text, bytes, "%s is of another kind", d->name);
+    return;
+  }
+}
+
 /* Without a function for the host only a device will do. */
 static bool can_run(mx_rbuild *b, const mx_user_kernel *u) {
   const mx_machine *m = b->plan->machine;
+  char why[300];
 
   if (u->host != NULL) return true;
   for (int i = 0; i < m->n_use; i++) {
@@ -29,8 +50,9 @@ static bool can_run(mx_rbuild *b, const mx_user_kernel *u) {
 
     if (m->use[i] > 0 && mx_plan_may_use(b->plan, m->use[i]) && dev->ops->can_tile(dev, MX_TILE_USER, b->dtype)) return true;
   }
+  why_not(b->plan, why, sizeof why);
   mx_r_fail(b, MARS_E_UNSUPPORTED, "kernel '%.60s' is CUDA C, and no device of the session can run it (%s); give it a host function, too",
-            u->name != NULL ? u->name : u->entry, m->n_devices > 1 ? "NVRTC is missing, or the devices are too small or lost" : "there is no CUDA device");
+            u->name != NULL ? u->name : u->entry, why);
   return false;
 }
 
