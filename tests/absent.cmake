@@ -16,6 +16,10 @@ if(MARS_HAS_SIMGPU)
   add_test(NAME absent_symbols COMMAND sh -c "${CMAKE_READELF} -d -W $<TARGET_FILE:mars> && ${CMAKE_READELF} --dyn-syms -W $<TARGET_FILE:mars>")
   set_tests_properties(absent_symbols PROPERTIES LABELS api PASS_REGULAR_EXPRESSION "NEEDED.* mars_session_create"
     FAIL_REGULAR_EXPRESSION "NEEDED[^\n]*(cuda|nvrtc|cublas|cusolver|nccl|nvidia);UND (cu[A-Z]|cuda|nvrtc|cublas|cusolver|cusparse|cufft|nccl|nvml|nvtx)")
+  # a suite that is to run on GPUs says why it does not, where they would leave all of it to the host
+  add_test(NAME absent_nvrtc_on_gpu COMMAND absent_test --gtest_filter=Absent.Driver)
+  set_tests_properties(absent_nvrtc_on_gpu PROPERTIES LABELS "api;devices" ENVIRONMENT "${sim}:!;MARS_TEST_DEVICES=cuda:0"
+    PASS_REGULAR_EXPRESSION "GPUs run no kernels here: libnvrtc is missing: not found" FAIL_REGULAR_EXPRESSION "RUN  ")
   absent(Nvrtc ${sim}:! MARS_SIMGPU_DEVICES=2 MARS_SIMGPU_BYTES=256M)
   foreach(library Cublas Cusolver Nccl)
     add_test(NAME absent_${library} COMMAND absent_test --gtest_filter=AbsentLibrary.${library})

@@ -60,6 +60,7 @@ std::vector<Config> covering_configs(int64_t row);
 // MARS_TEST_DEVICES names GPUs: functions of another library than the host's, so that what is not exact has other last bits
 // there, also where a session is of GPUs alone (the host runs what does not fit them).
 bool on_gpus();
+std::string no_kernels(); // why GPUs would run no kernels, so that the host did it all: NVRTC is missing; empty: they do
 // MARS_TEST_DEVICES names GPUs and the host: what the host takes depends on its threads, and with it the last bits of what is
 // not exact.
 bool threads_move_work();

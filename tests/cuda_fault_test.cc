@@ -73,6 +73,7 @@ protected:
   }
   void SetUp() override {
     if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not fail on demand";
+    if (!no_kernels().empty()) GTEST_SKIP() << no_kernels();
     ASSERT_TRUE(cuda_sim_configure("devices=2 fault="));
     nothing_left();
   }

@@ -15,6 +15,8 @@ class CudaDevice : public ::testing::Test {
 protected:
   void SetUp() override {
     mars_error err = {};
+    const char *why = nullptr;
+    if (!cuda_has_nvrtc(&why)) GTEST_SKIP() << "no NVRTC: " << why;
     if (cuda_device_count() > 0) cuda_sim_configure("devices=2"); // real ones are as they are
     mars_status st = vm_open_cuda(0, 32 << 20, &cuda_, &err);
     if (st == MARS_E_UNSUPPORTED) GTEST_SKIP() << err.message;

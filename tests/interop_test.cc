@@ -346,6 +346,7 @@ class Cuda : public testing::Test {
 protected:
   virtual const char *devices() const { return "cuda:0"; }
   void SetUp() override {
+    if (!no_kernels().empty()) GTEST_SKIP() << no_kernels();
     Config c = small_config(8 * MiB);
     c.devices = devices();
     c.device_budget = 4 * MiB;

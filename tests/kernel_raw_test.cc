@@ -155,6 +155,7 @@ protected:
   bool open(Session **s, const char *devices, int64_t chunk = 512) {
     Config c = host_config(chunk);
     c.devices = devices, c.device_budget = MiB;
+    if (!(why = no_kernels()).empty()) return false;
     mars_session *probe = nullptr;
     mars_error err = {};
     if (open_session(c, &probe, &err) != MARS_OK) return why = err.message, false;

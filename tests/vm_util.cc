@@ -1,6 +1,7 @@
 #include "tests/vm_util.h"
 
 #ifdef VM_CUDA
+#include "tests/cuda_shim.h"
 #include "tests/cuda_sim.h"
 #endif
 
@@ -102,6 +103,8 @@ public:
   void SetUp() override {
     vm_dev *dev = nullptr;
     mars_error err = {};
+    const char *why = nullptr;
+    if (!cuda_has_nvrtc(&why)) GTEST_SKIP() << "GPUs run no kernels here: libnvrtc is missing: " << why;
     mars_status st = vm_open_cuda(0, 48 << 20, &dev, &err);
     if (st == MARS_E_UNSUPPORTED) GTEST_SKIP() << err.message;
     ASSERT_EQ(st, MARS_OK) << err.message;
