@@ -276,4 +276,29 @@ TEST_F(AbsentLibrary, Nccl) {
   EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
 }
 
+// The folders that are documented, in their order: MARS_CUDA_LIBRARY_PATH's, CUDA_HOME, CUDA_PATH.
+TEST(AbsentElsewhere, TheFirstFolderThatIsNamedWins) {
+  const char *simgpu = getenv("MARS_TEST_SIMGPU");
+  ASSERT_NE(simgpu, nullptr);
+  Folder folder;
+  const auto a = folder.make("a"), b = folder.make("b"), home = folder.make("home/lib64"), path = folder.make("path/lib64");
+  const struct {
+    const std::filesystem::path &in;
+    std::vector<const char *> with;
+  } folders[] = {{a, {"libcuda"}},
+                 {b, {"libcuda", "libcublas"}},
+                 {home, {"libcuda", "libcublas", "libcusolver"}},
+                 {path, {"libcuda", "libcublas", "libcusolver", "libcusparse"}}};
+  for (const auto &f : folders)
+    for (const char *name : f.with) Folder::link_all(simgpu, f.in, std::string(name) + ".");
+  setenv("MARS_CUDA_LIBRARY_PATH", (a.string() + ":" + b.string()).c_str(), 1);
+  setenv("CUDA_HOME", home.parent_path().c_str(), 1);
+  setenv("CUDA_PATH", path.parent_path().c_str(), 1);
+  for (const auto &f : folders) {
+    const mars_library lib = library(f.with.back());
+    ASSERT_NE(lib.path, nullptr) << lib.name << ": " << lib.missing;
+    EXPECT_EQ(std::filesystem::path(lib.path).parent_path(), f.in) << lib.name;
+  }
+}
+
 } // namespace

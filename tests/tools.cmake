@@ -10,6 +10,9 @@ if(TARGET mars_tool)
   target_compile_definitions(tools_cli_test PRIVATE MARS_COMMAND="$<TARGET_FILE:mars_command>"
                              MARS_TEN_LINES="$<TARGET_FILE:ten_lines>" MARS_SOURCE="${CMAKE_SOURCE_DIR}")
   target_link_libraries(tools_cli_test PRIVATE GTest::gtest GTest::gtest_main)
+  if(MARS_HAS_SIMGPU)
+    target_compile_definitions(tools_cli_test PRIVATE MARS_SIMGPU_DIR="${CMAKE_BINARY_DIR}/simgpu")
+  endif()
   add_test(NAME tools_cli_test COMMAND tools_cli_test)
   set_tests_properties(tools_cli_test PROPERTIES TIMEOUT 300)
 

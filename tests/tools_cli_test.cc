@@ -12,6 +12,8 @@
 #include <fstream>
 #include <poll.h>
 #include <pty.h>
+#include <regex>
+#include <set>
 #include <signal.h>
 #include <sstream>
 #include <string>
@@ -173,6 +175,45 @@ TEST_F(ToolsCli, Info) {
   for (const char *key : {"\"version\"", "\"cpu\"", "\"devices\": [{\"id\": 0", "\"host_budget_bytes\": 67108864", "\"spill\"", "\"libraries\""})
     EXPECT_NE(r.out.find(key), string::npos) << key << "\n" << r.out;
 }
+
+#ifdef MARS_SIMGPU_DIR
+// Every library of CUDA has a row: where it lies and its version, or why it is missing.
+TEST_F(ToolsCli, InfoTellsOfEveryLibraryOfCuda) {
+  const std::set<string> all = {"libcuda", "libnvrtc", "libcublas", "libcusolver", "libcusparse", "libcufft", "libnccl", "libnvidia-ml"};
+  const std::regex row("\\{\"name\": \"([^\"]*)\", \"path\": (null|\"[^\"]*\"), \"version\": (null|\"[^\"]*\"), \"missing\": (null|\"[^\"]*\")\\}");
+  auto info = [&](const string &path, bool json) {
+    vector<string> args = {"env", "MARS_CUDA_LIBRARY_PATH=" + path, "MARS_DEVICES=host", MARS_COMMAND, "info", "--budget", "64M"};
+    if (json) args.push_back("--json");
+    Ran r = Spawn(args);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.out;
+  };
+  for (bool there : {true, false}) {
+    const string path = there ? MARS_SIMGPU_DIR : dir + ":!", text = info(path, false), json = info(path, true);
+    std::set<string> seen;
+    for (std::sregex_iterator i(json.begin(), json.end(), row), end; i != end; ++i) {
+      const string name = (*i)[1], file = (*i)[2], version = (*i)[3], missing = (*i)[4];
+      SCOPED_TRACE(i->str());
+      EXPECT_TRUE(seen.insert(name).second);
+      // NVRTC is a real one or none
+      if (!there || (name == "libnvrtc" && file == "null")) {
+        EXPECT_EQ(file, "null");
+        EXPECT_EQ(missing.find("\"not found (" + name + ".so"), 0u);
+        EXPECT_NE(text.find("\n" + name + string(name.size() < 12 ? 12 - name.size() : 0, ' ') + " missing: not found (" + name + ".so"), string::npos) << text;
+        continue;
+      }
+      EXPECT_EQ(missing, "null");
+      EXPECT_NE(file.find("/" + name + ".so"), string::npos);
+      if (name != "libnvrtc") {
+        EXPECT_EQ(file.find(string("\"") + MARS_SIMGPU_DIR + "/"), 0u);
+      }
+      EXPECT_TRUE(std::regex_search(version, std::regex("[0-9]+\\.[0-9]+")));
+      EXPECT_NE(text.find(file.substr(1, file.size() - 2) + ", " + version.substr(1, version.size() - 2) + "\n"), string::npos) << text;
+    }
+    EXPECT_EQ(seen, all) << json;
+  }
+}
+#endif
 
 TEST_F(ToolsCli, Ops) {
   Ran r = Mars({"ops"});
