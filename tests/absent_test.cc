@@ -118,6 +118,21 @@ TEST(Absent, DeviceNumberAndBudget) {
   EXPECT_TRUE(refused("", 0, MARS_E_ARG, {"\"\""}));
   EXPECT_TRUE(refused("cuda:1", 300 * MiB, MARS_E_BUDGET, {"device_budget_bytes", "314572800", "cuda:1", "bytes of memory"}));
   EXPECT_TRUE(refused("cuda:0", 1, MARS_E_BUDGET, {"cuda:0"}));
+  // the reserve is 16 MiB at least and 1 GiB at most
+  for (size_t total : {(size_t)256, (size_t)24 << 10}) {
+    ASSERT_TRUE(cuda_sim_configure(("bytes=" + std::to_string(total) + "M").c_str()));
+    mars_session_config c;
+    mars_session_config_init(&c);
+    c.host_budget_bytes = 4 * MiB;
+    c.devices = "cuda:0";
+    mars_session *s = nullptr;
+    mars_error err = {};
+    mars_session_info info;
+    ASSERT_TRUE(ok(mars_session_create(&c, &s, &err), err));
+    mars_session_get_info(s, &info);
+    EXPECT_EQ(info.devices[1].budget_bytes, (total - (total == 256 ? 16 : 1024)) * MiB);
+    mars_session_destroy(s);
+  }
 }
 
 // Elementwise work stays on the host, with one warning for all GPUs; products use them nevertheless.

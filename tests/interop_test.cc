@@ -718,3 +718,39 @@ TEST_F(Cuda, MemoryThatIsNotWhatItIsSaidToBe) {
 }
 
 } // namespace
+// Without a budget the arena has what is free less the reserve, a sixteenth of the whole between 16 MiB and 1 GiB; what others hold,
+// a neighbouring session and the application among them, is not free.
+TEST_F(Cuda, TheDefaultBudgetIsWhatIsFreeLessTheReserve) {
+  Config c = small_config(8 * MiB);
+  c.devices = "cuda:0";
+  c.device_budget = 0;
+  size_t before = 0;
+  CUdeviceptr held[2] = {};
+  for (CUdeviceptr &mine : held) {
+    size_t free_bytes = 0, total = 0;
+    OK(CU(cuMemAlloc)(&mine, 64 * MiB));
+    OK(CU(cuMemGetInfo)(&free_bytes, &total));
+    const size_t reserve = std::min(std::max(total / 16, 16 * MiB), 1024 * MiB);
+    if (free_bytes < reserve + MiB) break;
+    Session other(c);
+    mars_session_info i;
+    mars_session_get_info(other.s, &i);
+    ASSERT_EQ(i.n_devices, 2);
+    const size_t budget = i.devices[1].budget_bytes;
+    if (cuda_sim_is_used()) { // a real driver's figure may change on its own
+      EXPECT_EQ(budget, (free_bytes - reserve) & ~(size_t)4095);
+    }
+    EXPECT_GT(budget, 0u);
+    if (before != 0) {
+      EXPECT_LT(budget, before);
+    }
+    before = budget;
+    double sum = 0;
+    mars_error err = {};
+    EXPECT_TRUE(ok(mars_fetch(mars_sum(mars_arange(other.s, MARS_F64, 0, 1000, 1), MARS_ALL), &sum, sizeof sum, &err), err));
+    EXPECT_EQ(sum, 499500);
+  }
+  EXPECT_GT(before, 0u);
+  for (CUdeviceptr mine : held) OK(CU(cuMemFree)(mine));
+}
+
