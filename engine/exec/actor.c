@@ -141,6 +141,7 @@ typedef struct run {
   mx_kernel **kernels[MX_MAX_DEVICES]; /* of each device, those that it runs */
   int64_t n_kernels;
   mx_culprit culprit;
+  mars_error full; /* why a device was left out, if one was for want of memory */
   mx_value **kept; /* retained while the job runs */
   size_t n_kept;
   mx_hold *holds;  /* of what was given away */
@@ -345,7 +346,7 @@ static bool with_less(run *r, const mars_error *bad, mx_plan_input *input) {
   if (input->without >> full & 1) return false;
   const bool split = !input->smaller;
   if (split) input->smaller = 1;
-  else input->without |= 1u << full;
+  else input->without |= 1u << full, r->full = *bad;
   mx_log(s, MARS_LOG_WARNING, "%s; the job is run again %s %s", bad->message,
          split ? "in smaller tasks, for the sake of device" : "without device", s->machine.device[full].name);
   return true;
@@ -367,6 +368,13 @@ static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_i
          bad->code == 1 ? "a second pass of Cholesky QR" : "Householder reflections");
   input->exact = (int)bad->code;
   return true;
+}
+
+/* A plan that is refused after a device was left out lacks that device: the reason is what happened there. */
+static mars_status reason_of(const run *r, mars_status st, mars_error *bad) {
+  if (r->full.status == MARS_OK || (st != MARS_E_UNSUPPORTED && st != MARS_E_BUDGET)) return st;
+  *bad = r->full;
+  return bad->status;
 }
 
 static bool is_cancelled(void *ctx) {
@@ -400,6 +408,7 @@ mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
     atomic_store(&job->tasks_done, 0);
     mx_error_clear(&bad);
   }
+  st = reason_of(&r, st, &bad);
   if (st != MARS_OK && err) *err = bad;
 done:
   if (plan) publish_kept(&r, st == MARS_OK && job->explain < 0);
