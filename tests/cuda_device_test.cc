@@ -171,6 +171,26 @@ TEST_F(CudaCompiler, AnEntryOfAnotherKernelIsNotUsed) {
   unlink(aside.c_str());
 }
 
+// One text for another architecture, with other options, by another NVRTC: each is an entry of its own.
+TEST_F(CudaCompiler, TheKeyIsAllThatTheCodeComesFrom) {
+  const struct {
+    const char *what;
+    int capability;
+    bool foreign, other_version;
+  } variants[] = {{"sm_90", 90, false, false}, {"sm_80", 80, false, false}, {"with all declarations", 90, true, false}, {"by another version", 90, false, true}};
+  for (bool again : {false, true})
+    for (const auto &v : variants) {
+      bool cached = !again;
+      mars_error err = {};
+      char *ptx = cuda_compile_ptx_as(kText, v.capability, v.foreign, v.other_version, &cached, &err);
+      ASSERT_NE(ptx, nullptr) << v.what << ": " << err.message;
+      EXPECT_EQ(cached, again) << v.what;
+      EXPECT_NE(strstr(ptx, v.capability == 80 ? ".target sm_80" : ".target sm_90"), nullptr) << v.what << ":\n" << ptx;
+      free(ptx);
+    }
+  EXPECT_EQ(files().size(), 4u);
+}
+
 TEST_F(CudaCompiler, ErrorsCarryTheLog) {
   bool cached;
   mars_error err = {};

@@ -154,19 +154,31 @@ char *cuda_compile_report(const char *text, int arch, bool *ok) {
 
 int cuda_arch(int capability) { return mx_compile_arch(mx_cuda_load(MX_LIB_NVRTC), capability); }
 
-char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err) {
-  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
+static nvrtcResult say_other_version(int *major, int *minor) {
+  const nvrtcResult r = mx_cuda_load(MX_LIB_NVRTC)->nvrtcVersion(major, minor);
+
+  *minor ^= 1; /* one that takes the same options */
+  return r;
+}
+
+char *cuda_compile_ptx_as(const char *text, int capability, bool foreign, bool other_version, bool *cached, mars_error *err) {
+  mx_cuda_api cu = *mx_cuda_load(MX_LIB_NVRTC);
   mx_mem mem;
   mx_compiled c;
   char *out = NULL;
 
+  if (other_version) cu.nvrtcVersion = say_other_version;
   mx_mem_init(&mem, NULL);
-  if (mx_compile(cu, &mem, text, mx_compile_arch(cu, capability), 0, &c, err) == MARS_OK) {
+  if (mx_compile(&cu, &mem, text, mx_compile_arch(&cu, capability), foreign ? MX_COMPILE_FOREIGN : 0, &c, err) == MARS_OK) {
     out = strdup(c.code);
     *cached = c.cached;
     mx_free(&mem, c.code);
   }
   return atomic_load(&mem.live) == 0 ? out : NULL;
+}
+
+char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err) {
+  return cuda_compile_ptx_as(text, capability, false, false, cached, err);
 }
 
 int cuda_device_count(void) { return mx_cuda_kind.count(mx_cuda_kind.ctx); }

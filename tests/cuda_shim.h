@@ -46,6 +46,8 @@ char *cuda_compile_report(const char *text, int arch, bool *ok);
 const char *cuda_report_option(int i);
 /* mx_compile: the PTX (free) or NULL and err */
 char *cuda_compile_ptx(const char *text, int capability, bool *cached, mars_error *err);
+/* The same as a text that is not ours, and by an NVRTC that says it is of another version. */
+char *cuda_compile_ptx_as(const char *text, int capability, bool foreign, bool other_version, bool *cached, mars_error *err);
 int cuda_arch(int capability);
 
 int cuda_device_count(void);
