@@ -483,6 +483,43 @@ TEST_F(Cuda, DeviceMemoryInAndOut) {
   OK(CU(cuMemFree)(p));
 }
 
+// The versioned struct: in, read-only and turned; out, flagged as a copy; and what went out comes back in.
+TEST_F(Cuda, DeviceMemoryInVersionedStructs) {
+  std::vector<float> v(70 * 90);
+  for (size_t i = 0; i < v.size(); i++) v[i] = (float)(i % 877);
+  CUdeviceptr p = device_floats(v);
+  Producer &in = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{90, 70}), &future = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{90, 70});
+  in.t.device_type = future.t.device_type = MX_DL_CUDA;
+  in.strides = {1, 90};
+  DLManagedTensorVersioned *out = nullptr;
+  mars_error err = {};
+  {
+    Scope scope(s);
+    mars_tensor *t = mars_from_dlpack_versioned(s, in.give_versioned(1, MX_DL_READ_ONLY));
+    ASSERT_TRUE(ok(mars_to_dlpack_versioned(mars_add(t, mars_int(s, 1)), "cuda:0", &out, &err), err));
+    EXPECT_EQ(in.deleted, 0);
+  }
+  settle(s);
+  EXPECT_EQ(in.deleted, 1);
+  EXPECT_EQ(out->major, 1u);
+  EXPECT_EQ(out->flags, (uint64_t)MX_DL_IS_COPIED);
+  ASSERT_EQ(out->tensor.device_type, MX_DL_CUDA);
+  EXPECT_EQ(out->tensor.device_id, 0);
+  std::vector<float> got = floats_of(out->tensor, v.size());
+  for (size_t i = 0; i < 90; i++)
+    for (size_t j = 0; j < 70; j++) ASSERT_EQ(got[i * 70 + j], v[i + 90 * j] + 1) << i << " " << j;
+  {
+    Scope scope(s);
+    float last = 0;
+    mars_slice end[] = {{MARS_SLICE_INTEGER, 89, 0, 0}, {MARS_SLICE_INTEGER, 69, 0, 0}};
+    ASSERT_TRUE(ok(mars_fetch(mars_index(mars_from_dlpack_versioned(s, out), end, 2), &last, sizeof last, &err), err));
+    EXPECT_EQ(last, got.back());
+  }
+  EXPECT_TRUE(is_error(mars_from_dlpack_versioned(s, future.give_versioned(2)), MARS_E_UNSUPPORTED, {"version 2.7"}));
+  EXPECT_EQ(future.deleted, 1);
+  OK(CU(cuMemFree)(p));
+}
+
 // Elements that are more than 4 GiB apart: kernels whose offsets have 64 bits, those that go by tiles in shared memory, too. With 32 bits
 // they would read what nobody wrote, which the simulated platform reports.
 TEST_F(Cuda, ElementsFarApart) {
@@ -702,22 +739,6 @@ TEST_F(Cuda, TheCallersContextStaysWhatItWas) {
   OK(CU(cuMemFree)(p));
 }
 
-TEST_F(Cuda, MemoryThatIsNotWhatItIsSaidToBe) {
-  std::vector<float> v(64);
-  CUdeviceptr p = device_floats(v);
-  Producer &host = producer((void *)v.data(), 2, 32, std::vector<int64_t>{64});
-  Producer &longer = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{1 << 20});
-  Producer &other = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{64});
-  host.t.device_type = longer.t.device_type = other.t.device_type = MX_DL_CUDA;
-  other.t.device_id = 9;
-  EXPECT_TRUE(is_error(mars_from_dlpack(s, host.give()), MARS_E_ARG, {"no memory that the driver of cuda:0 knows"}));
-  EXPECT_TRUE(is_error(mars_from_dlpack(s, longer.give()), MARS_E_ARG, {"not all of the 4194304 bytes"}));
-  EXPECT_TRUE(is_error(mars_from_dlpack(s, other.give()), MARS_E_ARG, {"cuda:9", "host, cuda:0"}));
-  EXPECT_EQ(host.deleted + longer.deleted + other.deleted, 3);
-  OK(CU(cuMemFree)(p));
-}
-
-} // namespace
 // Without a budget the arena has what is free less the reserve, a sixteenth of the whole between 16 MiB and 1 GiB; what others hold,
 // a neighbouring session and the application among them, is not free.
 TEST_F(Cuda, TheDefaultBudgetIsWhatIsFreeLessTheReserve) {
@@ -754,3 +775,19 @@ TEST_F(Cuda, TheDefaultBudgetIsWhatIsFreeLessTheReserve) {
   for (CUdeviceptr mine : held) OK(CU(cuMemFree)(mine));
 }
 
+TEST_F(Cuda, MemoryThatIsNotWhatItIsSaidToBe) {
+  std::vector<float> v(64);
+  CUdeviceptr p = device_floats(v);
+  Producer &host = producer((void *)v.data(), 2, 32, std::vector<int64_t>{64});
+  Producer &longer = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{1 << 20});
+  Producer &other = producer((void *)(uintptr_t)p, 2, 32, std::vector<int64_t>{64});
+  host.t.device_type = longer.t.device_type = other.t.device_type = MX_DL_CUDA;
+  other.t.device_id = 9;
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, host.give()), MARS_E_ARG, {"no memory that the driver of cuda:0 knows"}));
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, longer.give()), MARS_E_ARG, {"not all of the 4194304 bytes"}));
+  EXPECT_TRUE(is_error(mars_from_dlpack(s, other.give()), MARS_E_ARG, {"cuda:9", "host, cuda:0"}));
+  EXPECT_EQ(host.deleted + longer.deleted + other.deleted, 3);
+  OK(CU(cuMemFree)(p));
+}
+
+} // namespace
