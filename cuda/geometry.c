@@ -293,8 +293,10 @@ void mx_cuda_geometry(const mx_kernel *k, const mx_call *call, mx_geometry *g) {
   }
   mx_cuda_reduce_shape(k, call->shape, g);
   if (k->kind == MX_TEXT_REDUCE) return;
-  if (g->ko * g->ki < LINES_ENOUGH && g->r > 32) g->variant.kind = MX_TEXT_LINE;
-  g->blocks = g->variant.kind == MX_TEXT_LINE ? g->ko * g->ki : div_up(g->ko * g->ki, 256);
+  const int64_t lines = g->ko * g->ki;
+  if (lines < LINES_ENOUGH && g->r > 32) g->variant.kind = MX_TEXT_LINE;
+  else if (lines >= LINES_ENOUGH && g->ki == 1 && g->r >= MX_TILE_WORTH) g->variant.kind = MX_TEXT_LINES_TILED;
+  g->blocks = g->variant.kind == MX_TEXT_LINE ? lines : div_up(lines, g->variant.kind == MX_TEXT_LINES ? 256 : MX_TILE_SIDE);
 }
 
 /* ---- words ---- */

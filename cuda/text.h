@@ -21,7 +21,8 @@ typedef enum mx_text_kind {
   MX_TEXT_TILES, /* POINTS with operands that are contiguous along another dimension than the first result is */
   MX_TEXT_REDUCE,
   MX_TEXT_LINES, /* SCAN: a thread for each line */
-  MX_TEXT_LINE   /* SCAN: a block for each line */
+  MX_TEXT_LINE,  /* SCAN: a block for each line */
+  MX_TEXT_LINES_TILED /* SCAN along the innermost dimension: a block for 32 lines, that go by tiles in shared memory */
 } mx_text_kind;
 
 typedef struct mx_text_variant {

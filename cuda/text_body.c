@@ -251,7 +251,7 @@ static void put_effect(mx_text_frame *f, const mx_instr *in) {
   case MX_I_STORE: put_store(f, in); break;
   case MX_I_REDUCE: mx_text_put(f->t, "l%d.take(v%d, at);\n", in->slot, in->src[0]); break;
   default:
-    if (f->v->kind == MX_TEXT_LINE) { /* the block scans behind the body */
+    if (f->v->kind != MX_TEXT_LINES) { /* the block scans behind the body */
       mx_text_put(f->t, "sv = v%d;\n", in->src[0]);
       break;
     }

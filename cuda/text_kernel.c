@@ -202,6 +202,41 @@ static void put_carry_out(mx_text_frame *f, const char *when) {
               MX_W_CARRY_OUT);
 }
 
+/* The elements of a tile, neighbours along a line by neighbouring threads: the loop's head, without its closing braces */
+static void open_lines_loop(mx_text_frame *f) {
+  int d1 = f->v->dims[0], d2 = d1 + f->v->dims[1];
+
+  mx_text_put(f->t, "#pragma unroll 1\n    for (u32 j = w; j < %d; j += 8) {\n      const idx k = l0 + j, e = r + s;\n      if (k < lines && s < n) {\n",
+              MX_TILE_SIDE);
+  put_split(f, "k", 0, d1, "        ");
+  put_split(f, "e", d1, d2, "        ");
+}
+
+/* A block takes its 32 lines 32 elements at a time: it makes these as they lie in memory, one warp goes along the lines, a thread each, and the
+   block writes them as they lie. */
+static void write_lines_tiled(mx_text_frame *f, const mx_instr *scan) {
+  mx_text_put(f->t,
+              "  __shared__ T tile[%d];\n  const u32 s = threadIdx.x & 31, w = threadIdx.x >> 5;\n"
+              "  const idx nr = (idx)p.w[%d], lines = (idx)p.w[%d], l0 = (idx)blockIdx.x * %d, line = l0 + s;\n"
+              "  const bool mine = w == 0 && line < lines;\n  bool have = p.w[%d] != 0;\n"
+              "  T run = T();\n  if (mine && have) run = mx_ld<T>((const char *)p.w[%d] + (i64)line * (i64)sizeof(T));\n"
+              "#pragma unroll 1\n  for (idx r = 0; r < nr; r += %d) {\n    const u32 n = nr - r < %d ? (u32)(nr - r) : %d;\n",
+              MX_TILE_SIDE * MX_TILE_PITCH, MX_W_R, MX_W_KO, MX_TILE_SIDE, MX_W_CARRY_IN, MX_W_CARRY_IN, MX_TILE_SIDE, MX_TILE_SIDE, MX_TILE_SIDE);
+  open_lines_loop(f);
+  mx_text_append(f->t, "        T sv = T();\n");
+  mx_text_body(f, "        ");
+  mx_text_put(f->t,
+              "        tile[j * %d + s] = sv;\n      }\n    }\n    __syncthreads();\n"
+              "    if (mine)\n      for (u32 j = 0; j < n; j++) {\n        const T v = tile[s * %d + j];\n"
+              "        run = have ? mx_running<T, %s>(run, v) : v; have = true;\n        tile[s * %d + j] = run;\n      }\n    __syncthreads();\n",
+              MX_TILE_PITCH, MX_TILE_PITCH, scan->op == MX_OP_CUMPROD ? "true" : "false", MX_TILE_PITCH);
+  open_lines_loop(f);
+  mx_text_put(f->t, "        const T run = tile[j * %d + s];\n", MX_TILE_PITCH);
+  mx_text_scan_store(f, scan, "        ");
+  mx_text_append(f->t, "      }\n    }\n    __syncthreads();\n  }\n");
+  put_carry_out(f, " && mine");
+}
+
 static void write_scan(mx_text_frame *f) {
   const mx_instr *scan = scan_of(f->prog);
   const char *type = mx_text_type(f->prog->value_dtype[scan->src[0]]);
@@ -209,6 +244,10 @@ static void write_scan(mx_text_frame *f) {
 
   mx_text_append(f->t, HEAD);
   mx_text_put(f->t, "  typedef %s T;\n", type);
+  if (f->v->kind == MX_TEXT_LINES_TILED) {
+    write_lines_tiled(f, scan);
+    return;
+  }
   if (f->v->kind == MX_TEXT_LINES) {
     put_line(f, "(idx)blockIdx.x * 256 + threadIdx.x");
     mx_text_append(f->t, "#pragma unroll 1\n  for (idx r = 0; r < nr; r++) {\n");
@@ -250,7 +289,7 @@ void mx_text_program(mx_text *t, const mx_program *prog, const mx_text_variant *
   mx_text_prelude(t, mx_text_wants_complex(prog));
   if (random) mx_text_random(t);
   if (v->kind == MX_TEXT_REDUCE) mx_text_append(t, mx_device_reduce);
-  if (v->kind == MX_TEXT_LINES || v->kind == MX_TEXT_LINE) mx_text_append(t, mx_device_scan);
+  if (v->kind == MX_TEXT_LINES || v->kind == MX_TEXT_LINE || v->kind == MX_TEXT_LINES_TILED) mx_text_append(t, mx_device_scan);
   mx_text_kernel(t, prog, v);
 }
 

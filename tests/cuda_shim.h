@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* ---- texts ---- */
-enum cuda_kind { CUDA_POINTS, CUDA_TILES, CUDA_REDUCE, CUDA_LINES, CUDA_LINE };
+enum cuda_kind { CUDA_POINTS, CUDA_TILES, CUDA_REDUCE, CUDA_LINES, CUDA_LINE, CUDA_LINES_TILED };
 typedef struct cuda_variant {
   enum cuda_kind kind;
   int outer, reduced, inner;

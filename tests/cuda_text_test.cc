@@ -236,6 +236,7 @@ TEST_P(PerArch, ScansAndSeveralReductions) {
       vm_scan(prog.p, name, vm_load(prog.p, dt));
       batch.add(std::string(name) + " " + type_name(dt), prog, {CUDA_LINES, 0, 1, 1, false, 1, 0, 0, 0});
       batch.add(std::string(name) + " line " + type_name(dt), prog, {CUDA_LINE, 1, 1, 1, true, 1, 0, 0, 0});
+      batch.add(std::string(name) + " tiled " + type_name(dt), prog, {CUDA_LINES_TILED, 1, 1, 0, dt == MARS_U64, 1, 0, 0, 0});
     }
   Prog prog(2, 3);
   int v = vm_load(prog.p, MARS_F32);

@@ -153,6 +153,29 @@ TEST_F(CudaTurn, MoreThanThereIsRoomFor) {
   }
 }
 
+// Scans along the innermost axis of more lines than are given a block each: by tiles, in order.
+TEST_F(CudaTurn, ScansOfManyLines) {
+  for (const Shape &shape : {Shape{1100, 70}, Shape{41, 30, 33}, Shape{1025, 16}, Shape{1024, 1}})
+    for (mars_dtype dt : {MARS_I16, MARS_F32, MARS_F64, MARS_C128}) {
+      SCOPED_TRACE(std::string(mars_dtype_name(dt)) + " of " + std::to_string(shape[0]));
+      const mars_dtype loop = dt == MARS_I16 ? MARS_I64 : dt;
+      std::vector<int> rows(shape.size());
+      std::iota(rows.begin(), rows.end(), 0);
+      Program p(shape, 1u << (shape.size() - 1));
+      int v = p.load(laid_out(dt, shape, rows));
+      if (loop != dt) v = p.cast(v, loop);
+      v = p.op("add", v, p.load(laid_out(loop, shape, rows, 0, false, 4)));
+      if (shape.size() == 2) p.store(v, laid_out(loop, shape, rows)); // and what is scanned
+      p.scan(dt == MARS_F64 ? "cumprod" : "cumsum", v, laid_out(loop, shape, rows, 2));
+      const Traffic t = same_as_host(p);
+      if (!cuda_sim_is_used() || shape.back() < 32) continue;
+      // an element at a time along the lines they would ask for a sector each
+      const uint64_t most = sectors_of(dt, shape) + (shape.size() == 2 ? 3 : 2) * sectors_of(loop, shape);
+      EXPECT_EQ(t.read, bytes_of(dt, shape) + bytes_of(loop, shape));
+      EXPECT_LE(t.sectors, most * 5 / 4); // lines are no multiples of a tile
+    }
+}
+
 // Tiles of a larger space, whose operands begin somewhere.
 TEST_F(CudaTurn, PartsOfALargerSpace) {
   const Shape shape = {70, 90};
