@@ -63,7 +63,8 @@ if(TARGET simgpu_cuda AND MARS_HAS_CUDA)
   gpu_suite(linalg_tall BYTES 1048576 STRIDE 5 PICK 0 SHARDS 3 LISTS four mixed)
   file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/gpu_units.txt CONTENT "${gpu_units}")
   add_test(NAME run_matrix_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/simgpu/run_matrix_test.sh)
-  set_tests_properties(run_matrix_test PROPERTIES LABELS "devices;release")
+  add_test(NAME compile_matrix_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/gpu/compile_matrix_test.sh)
+  set_tests_properties(run_matrix_test compile_matrix_test PROPERTIES LABELS "devices;release")
 
   # Every factorisation and its errors, which a part of the suites may miss; and all copies between devices by NCCL.
   function(gpu_cases name program list links cases)

@@ -2,15 +2,17 @@
 # Runs every case of every suite on simulated GPUs: on one, two and four, and on two with the host. Units of some cases each; what each
 # gave is kept in a folder, so that a run that was stopped goes on where it was.
 #
-# usage: tests/simgpu/run_matrix.sh [--build FOLDER] [--resume FOLDER] [--keep-older] [--only REGEX] [--quick] [--table] [-j N]
+# usage: tests/simgpu/run_matrix.sh [--build FOLDER] [--resume FOLDER] [--keep-older] [--only REGEX] [--seconds N] [--quick] [--table] [-j N]
 #   --build FOLDER   where the programs are, default build
 #   --resume FOLDER  results are kept there, and what has passed with these programs is not run again;
 #                    default gpu-matrix in the build folder, which is emptied first
 #   --keep-older     what has passed with earlier programs is not run again either; the table tells how many
 #   --only REGEX     units of these names alone, as api_ops.two.17: suite, devices, number
+#   --seconds N      no unit is begun after these; the exit status is then 75, if none has failed
 #   --quick          fewer sizes and configurations in each case (MARS_TEST_QUICK)
 #   --table          nothing is run, the table alone
 #   -j N             N units at once, default one for each core
+# With MARS_KERNEL_SOURCES=FOLDER the kernels of each unit are left in a folder of its name there.
 # The last line is "N passed, N failed", counting cases. Exit status: 0 all of the matrix passed, 1 not.
 set -u
 
@@ -19,6 +21,11 @@ set -u
 unit() {
   log=$1/$2.log
   begin=$(date +%s)
+  [ -z "${RUN_MATRIX_UNTIL:-}" ] || [ "$begin" -lt "$RUN_MATRIX_UNTIL" ] || return 0
+  if [ -n "${MARS_KERNEL_SOURCES:-}" ]; then
+    MARS_KERNEL_SOURCES=$MARS_KERNEL_SOURCES/$2
+    rm -rf "$MARS_KERNEL_SOURCES" && mkdir -p "$MARS_KERNEL_SOURCES" || return
+  fi
   timeout 1800 env MARS_TEST_DEVICES="$5" MARS_SIMGPU_DEVICES="$6" MARS_TEST_DEVICE_BYTES="$7" GTEST_TOTAL_SHARDS="$8" \
     GTEST_SHARD_INDEX="$9" "$4" >"$log" 2>&1
   status=$?
@@ -47,6 +54,7 @@ older=
 only=.
 quick=0
 table=
+seconds=
 jobs=$(nproc)
 need() {
   if [ "$1" -lt 2 ]; then
@@ -60,10 +68,11 @@ while [ $# -gt 0 ]; do
     --resume) need $# "$1"; folder=$2; shift ;;
     --keep-older) older=1 ;;
     --only) need $# "$1"; only=$2; shift ;;
+    --seconds) need $# "$1"; seconds=$2; shift ;;
     --quick) quick=1 ;;
     --table) table=1 ;;
     -j) need $# "$1"; jobs=$2; shift ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "run_matrix: unknown argument '$1'" >&2; exit 2 ;;
   esac
   shift
@@ -104,6 +113,8 @@ selected() {
 }
 
 if [ -z "$table" ]; then
+  RUN_MATRIX_UNTIL=${seconds:+$(($(date +%s) + seconds))}
+  export RUN_MATRIX_UNTIL
   export MARS_CUDA_LIBRARY_PATH="$build/simgpu" MARS_CACHE_DIR="${MARS_CACHE_DIR:-$build/kernels}" MARS_SIMGPU_BYTES=64M MARS_TEST_QUICK=$quick
   selected | awk -v older="$older" -v bin="$build/bin" '
     $10 == "passed" && (older || $9 == $2) { next }
@@ -111,13 +122,14 @@ if [ -z "$table" ]; then
 fi
 
 echo
-selected | awk '
+selected | awk -v older="$older" -v limited="${seconds:+1}" '
   { split($1, part, "."); row = part[1]; list = part[2]
     if (!(row in seen)) { seen[row] = 1; rows[++n] = row }
     cell = row SUBSEP list; total[cell]++
     ok[cell] += $10 == "passed"; cases[row] += $11; seconds[row] += $13; passed += $11; failed += $12
     if ($10 == "FAILED") bad = bad "\n  " $1
-    if ($9 == "-") missing++; else if ($9 != $2) old++ }
+    if ($9 == "-") missing++; else if ($9 != $2) old++
+    if ($9 != $2 && !(older && $10 == "passed")) later++; else bad_now += $10 == "FAILED" }
   END {
     printf "%-18s %10s %10s %10s %10s %8s %8s\n", "units that passed", "one", "two", "four", "host too", "cases", "seconds"
     split("one two four mixed", lists, " ")
@@ -130,5 +142,5 @@ selected | awk '
     if (missing) print missing " units have not been run"
     if (bad) print "failed, see their .log in the folder of results:" bad
     print passed + 0 " passed, " failed + missing " failed"
-    exit failed + missing > 0
+    exit limited && later && !bad_now ? 75 : failed + missing > 0
   }'

@@ -61,6 +61,16 @@ echo changed >"$temp/build/simgpu/libcuda.so.1"
 expect "a changed platform, too" 0 2 "2 passed, 0 failed" --resume "$temp/results" --only '^some\.two'
 expect "other sizes, too" 0 2 "2 passed, 0 failed" --resume "$temp/results" --only '^some\.two' --quick
 grep -q '^cuda:0,cuda:1 1/2 1$' "$temp/calls" || { echo "FAILED: what the programs are told"; failed=1; }
+expect "no time, nothing is begun" 75 0 "0 passed, 4 failed" --seconds 0
+expect "time enough" 0 4 "4 passed, 0 failed" --seconds 1000
+export MARS_KERNEL_SOURCES="$temp/kernels"
+mkdir -p "$temp/kernels/some.one.0/older" "$temp/kernels/some.two.1/older"
+expect "kernels of each unit in its own folder, which is emptied" 0 2 "2 passed, 0 failed" --only '^some\.one'
+if [ -e "$temp/kernels/some.one.0/older" ] || [ ! -d "$temp/kernels/some.one.1" ] || [ ! -e "$temp/kernels/some.two.1/older" ]; then
+  echo "FAILED: folders of kernels"
+  failed=1
+fi
+unset MARS_KERNEL_SOURCES
 touch "$temp/crash"
 expect "a crash is a failure, and old results go without --resume" 1 4 "4 passed, 2 failed"
 exit $failed
