@@ -248,8 +248,76 @@ done:
   return st;
 }
 
+/* Element (row, col) of operand 1 or 2: of both signs, a multiple of 2^-12, so that f32 has it exactly. */
+static double element(int operand, int row, int col) {
+  uint32_t h = (uint32_t)row * 2654435761u ^ ((uint32_t)col + 77u) * 2246822519u ^ (uint32_t)operand * 3266489917u;
+
+  h = (h ^ h >> 15) * 2246822519u;
+  return (double)((h ^ h >> 13) & 4095) / 4096 - 0.5;
+}
+
+static void put(mars_dtype dt, char *at, double x) {
+  if (dt == MARS_F32) memcpy(at, &(float){(float)x}, sizeof(float));
+  else
+    memcpy(at, &x, sizeof x);
+}
+
+static bool fill_operands(bench *b, const product *p) {
+  const mx_mat *m = p->call.tile->mat;
+  size_t es = mars_dtype_bytes(p->dt), row = (size_t)p->n * es;
+  char *line = malloc(row);
+  bool ok = line != NULL;
+
+  for (int operand = 1; operand <= 2; operand++)
+    for (int i = 0; ok && i < p->n; i++) {
+      for (int j = 0; j < p->n; j++) put(p->dt, line + (size_t)j * es, element(operand, i, j));
+      ok = good(b, b->dev->cu->cuMemcpyHtoDAsync((CUdeviceptr)(uintptr_t)m[operand].base + (size_t)i * row, line, row, b->dev->compute), "operands") &&
+           good(b, b->dev->cu->cuStreamSynchronize(b->dev->compute), "operands");
+    }
+  free(line);
+  return ok;
+}
+
+/* Some elements of the result, its corners among them, as sums of the host's in double; within the bound of any order of the terms. */
+static bool is_product(bench *b, const product *p) {
+  const mx_mat *m = p->call.tile->mat;
+  size_t es = mars_dtype_bytes(p->dt);
+  double unit = p->dt == MARS_F32 ? 0x1p-24 : 0x1p-53;
+  bool right = true;
+
+  for (int k = 0; k < 64; k++) {
+    int i = k < 4 ? (k / 2) * (p->n - 1) : (k * 7919) % p->n, j = k < 4 ? (k % 2) * (p->n - 1) : (k * 104729) % p->n;
+    double want = 0, size = 0, got = 0;
+    float narrow = 0;
+    void *into = p->dt == MARS_F32 ? (void *)&narrow : &got;
+
+    for (int l = 0; l < p->n; l++) {
+      double term = element(1, i, l) * element(2, l, j);
+      want += term, size += fabs(term);
+    }
+    if (!good(b, b->dev->cu->cuMemcpyDtoHAsync(into, (CUdeviceptr)(uintptr_t)m[0].base + ((size_t)i * (size_t)p->n + (size_t)j) * es, es, b->dev->compute), "the result") ||
+        !good(b, b->dev->cu->cuStreamSynchronize(b->dev->compute), "the result"))
+      return false;
+    if (p->dt == MARS_F32) got = (double)narrow;
+    right = right && fabs(got - want) <= (double)p->n * unit * size; /* not of NaN */
+  }
+  return right;
+}
+
+/* Seconds of one product, and whether it is one: before it there is nothing but NaN. Negative after an error. */
+static double timed_product(bench *b, work_fn *work, product *p, bool *right) {
+  const mx_mat *m = p->call.tile->mat;
+  size_t bytes = (size_t)p->n * (size_t)p->n * mars_dtype_bytes(p->dt);
+  double seconds;
+
+  if (!good(b, b->dev->cu->cuMemsetD8Async((CUdeviceptr)(uintptr_t)m[0].base, 0xff, bytes, b->dev->compute), "operands")) return -1;
+  seconds = timed(b, work, p) / b->repeats;
+  *right = seconds >= 0 && is_product(b, p) && *right;
+  return seconds;
+}
+
 static void measure_products(bench *b, int n) {
-  printf("\n%-24s %9s %10s %9s %12s\n", "product", "order", "ms", "Tflop/s", "of cuBLAS");
+  printf("\n%-24s %9s %10s %9s %12s %7s\n", "product", "order", "ms", "Tflop/s", "of cuBLAS", "right");
   for (int i = 0; i < 2; i++) {
     mars_dtype dt = i == 0 ? MARS_F32 : MARS_F64;
     size_t each = (size_t)n * (size_t)n * mars_dtype_bytes(dt);
@@ -257,16 +325,18 @@ static void measure_products(bench *b, int n) {
     mx_mat mat[3] = {{at, n, n, n, 1}, {at + each, n, n, n, 1}, {at + 2 * each, n, n, n, 1}};
     mx_tile_call tile = {.op = MX_TILE_GEMM, .flags = MX_TF_FIRST, .dtype = dt, .n = 3, .mat = mat, .fn = "matmul"};
     product p = {dt, n, {.kind = MX_CALL_TILE, .tile = &tile}};
+    bool right = true;
 
     if (3 * each > b->dev->arena_bytes || !mx_cuda_can_tile(b->dev, MX_TILE_GEMM, dt)) {
       printf("%-24s %s\n", mars_dtype_name(dt), 3 * each > b->dev->arena_bytes ? "does not fit" : "no cuBLAS");
       continue;
     }
-    /* numbers whatever lies there: 0 */
-    if (!good(b, b->dev->cu->cuMemsetD8Async((CUdeviceptr)(uintptr_t)at, 0, 3 * each, b->dev->compute), "operands")) return;
-    double mine = timed(b, ours, &p) / b->repeats, direct = mine >= 0 ? timed(b, theirs, &p) / b->repeats : -1;
+    if (!fill_operands(b, &p)) return;
+    double mine = timed_product(b, ours, &p, &right), direct = mine >= 0 ? timed_product(b, theirs, &p, &right) : -1;
     if (mine < 0 || direct < 0) return;
-    printf("%-24s %9d %10.3f %9.2f %11.0f%%\n", mars_dtype_name(dt), n, 1e3 * mine, 2.0 * n * n * n / mine / 1e12, 100 * direct / mine);
+    printf("%-24s %9d %10.3f %9.2f %11.0f%% %7s\n", mars_dtype_name(dt), n, 1e3 * mine, 2.0 * n * n * n / mine / 1e12, 100 * direct / mine,
+           right ? "yes" : "NO");
+    if (!right) b->wrong++;
   }
 }
 
@@ -389,6 +459,7 @@ static int run(bench *b, int ordinal) {
 int main(int argc, char **argv) {
   bench b = {0};
   int ordinal = 0, result;
+  char text[1024];
 
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 < argc && strcmp(argv[i], "--device") == 0) ordinal = atoi(argv[i + 1]);
@@ -401,5 +472,9 @@ int main(int argc, char **argv) {
   result = run(&b, ordinal);
   vm_close(b.vm);
   vm_close(b.host);
+  if (cuda_sim_failed_checks(text, sizeof text) > 0) {
+    printf("failed checks of the simulated platform, the first: %s\n", text);
+    result = 1;
+  }
   return result;
 }
