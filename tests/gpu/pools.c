@@ -317,6 +317,7 @@ int main(int argc, char **argv) {
   int64_t budget = 0;
   int number = 0, pools = 0;
   bool right = true;
+  char text[1024];
   driver cu = {0};
   CUdevice device = 0;
   CUcontext ctx = NULL;
@@ -340,6 +341,10 @@ int main(int argc, char **argv) {
   /* what the engine relies on: planned addresses are there, whoever takes what meanwhile */
   if (f[SLAB].later != budget || f[SLAB].whole != budget || f[SLAB].beyond != 0) {
     printf("the slab did not keep its budget\n");
+    right = false;
+  }
+  if (cuda_sim_failed_checks(text, sizeof text) > 0) {
+    printf("failed checks of the simulated platform, the first: %s\n", text);
     right = false;
   }
   return right ? 0 : 1;
