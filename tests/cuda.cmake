@@ -44,8 +44,9 @@ if(MARS_HAS_CUDA)
 
   if(MARS_HAS_SIMGPU AND TARGET mars_command AND TARGET mars-bench)
     # the script for machines with GPUs, on the simulated platform: a proof of the script
-    add_test(NAME gpu_script_on_simgpu COMMAND ${CMAKE_CURRENT_LIST_DIR}/gpu/run_on_gpu.sh --simulator --quick --no-build --build ${CMAKE_BINARY_DIR})
-    set_tests_properties(gpu_script_on_simgpu PROPERTIES LABELS "release;gpu" TIMEOUT 600)
+    add_test(NAME gpu_script_test COMMAND ${CMAKE_CURRENT_LIST_DIR}/gpu/run_on_gpu_test.sh)
+    add_test(NAME gpu_script_on_simgpu COMMAND ${CMAKE_CURRENT_LIST_DIR}/gpu/run_on_gpu_test.sh ${CMAKE_BINARY_DIR})
+    set_tests_properties(gpu_script_test gpu_script_on_simgpu PROPERTIES LABELS "release;gpu" TIMEOUT 600)
   endif()
 
   # The kernels of a suite for every architecture. Of all suites: tests/gpu/compile_matrix.sh.
