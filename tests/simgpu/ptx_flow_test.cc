@@ -1,4 +1,5 @@
 /* Control flow, calls, memory spaces, warp operations and atomics by hand. */
+#include <chrono>
 #include <numeric>
 
 #include "ptx_test_util.h"
@@ -337,6 +338,31 @@ TEST(Launch, OrderOfBlocksIsDrawnFromTheSeed) {
   EXPECT_EQ(order(1), a);
   std::sort(a.begin(), a.end());
   EXPECT_EQ(a, plain);
+}
+
+// Twenty million thread-instructions. How long they may take is for no test to say: the rate is printed.
+TEST(Launch, ALongLoopIsCountedToTheLast) {
+  const uint64_t blocks = 16, threads = 256, rounds = 814, around = 6, apart = 9;
+  Device dev;
+  uint32_t *out = dev.raw<uint32_t>(blocks * threads);
+  ASSERT_TRUE(dev.load(ptx_kernel(".reg .b64 %o; .reg .b32 %r<6>; .reg .pred %p; ld.param.u64 %o, [p0]; mov.u32 %r0, %ctaid.x; mov.u32 %r1, "
+                                  "%tid.x; mad.lo.u32 %r0, %r0, 256, %r1; mov.u32 %r2, %r0; mov.u32 %r3, 0;\n"
+                                  "LOOP: mad.lo.u32 %r2, %r2, 1664525, 1013904223; shr.u32 %r4, %r2, 13; xor.b32 %r2, %r2, %r4; add.u32 %r3, %r3, 1; "
+                                  "setp.lt.u32 %p, %r3, 814; @%p bra LOOP;\n"
+                                  "mad.wide.u32 %o, %r0, 4, %o; st.global.u32 [%o], %r2; ret;")));
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(dev.run("k", blocks, threads, out, nullptr, nullptr, nullptr), SG_PTX_OK) << dev.error;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  // the last branch is passed over
+  EXPECT_EQ(dev.counts.instructions, blocks * threads * (rounds * around - 1 + apart));
+  EXPECT_EQ(dev.counts.warp_instructions, blocks * threads / 32 * (rounds * around + apart));
+  for (uint32_t i = 0; i < blocks * threads; i++) {
+    uint32_t x = i;
+    for (uint64_t k = 0; k < rounds; k++) x = x * 1664525 + 1013904223, x ^= x >> 13;
+    ASSERT_EQ(out[i], x) << i;
+  }
+  printf("%.1f million thread-instructions in %.3f s: %.0f million a second\n", static_cast<double>(dev.counts.instructions) / 1e6, seconds,
+         static_cast<double>(dev.counts.instructions) / 1e6 / seconds);
 }
 
 TEST(Launch, ThreeDimensionsAndCounts) {
