@@ -11,7 +11,8 @@ namespace {
 struct Suite {
   const char *name;
   std::vector<std::string> args;
-  double tolerance; // of results, relative: sums of floats depend on the chunks
+  double tolerance;   // of results, relative: sums of floats depend on the chunks
+  double spilled = 0; // bytes at least
 };
 
 void PrintTo(const Suite &s, std::ostream *out) {
@@ -57,6 +58,7 @@ TEST_P(BenchOnDevices, HasTheHostsResults) {
       EXPECT_TRUE(g.at("correct").flag);
       const double x = g.at("result").number, y = w.at("result").number;
       EXPECT_LE(std::fabs(x - y), GetParam().tolerance * std::fabs(y)) << x << " and " << y;
+      EXPECT_GE(g.at("spill_written_bytes").number, GetParam().spilled);
     }
   }
 }
@@ -78,6 +80,8 @@ TEST_F(Bench, WorkIsTheDevices) {
 INSTANTIATE_TEST_SUITE_P(
     Suites, BenchOnDevices,
     testing::Values(Suite{"pi", {"pi", "--size", "20011"}, 0}, Suite{"axpb", {"axpb:memory", "--size", "50003"}, 0},
+                    // 6.4 MB, of which the host and two devices hold 4 MiB
+                    Suite{"axpb_spill", {"axpb:spill", "--size", "800003", "--budget", "2M"}, 0, 8 * 800003 - 4 * 1048576.0},
                     Suite{"stream", {"stream", "--size", "2000000", "--budget", "16M"}, 1e-12},
                     Suite{"reduce", {"reduce", "--size", "32000", "--budget", "16M"}, 1e-12},
                     Suite{"matmul", {"matmul", "--size", "100"}, 1e-6}),
