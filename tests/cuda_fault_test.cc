@@ -74,7 +74,7 @@ protected:
   void SetUp() override {
     if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not fail on demand";
     if (!no_kernels().empty()) GTEST_SKIP() << no_kernels();
-    ASSERT_TRUE(cuda_sim_configure("devices=2 fault="));
+    ASSERT_TRUE(cuda_sim_configure("devices=2 seed=0 fault="));
     nothing_left();
   }
   void TearDown() override { cuda_sim_configure("fault="); }
@@ -107,6 +107,7 @@ protected:
       mars_session_destroy(s);
     }
     const bool happened = cuda_sim_faults() > before;
+    nccl_calls_ = cuda_sim_nccl_calls();
     EXPECT_TRUE(cuda_sim_configure("fault="));
     if (st == MARS_OK) {
       counts->right++;
@@ -121,18 +122,21 @@ protected:
     nothing_left();
     return happened;
   }
-  // n = 0, 1, ... until it does not happen any more.
-  Counts sweep(const std::string &kind, const std::string &behind = "", int quick_step = 7) {
+  // n = 0, 1, ... or every step-th of them, until it does not happen any more. Some with random delays of what streams do, which take
+  // two to three times as long.
+  Counts sweep(const std::string &kind, const std::string &behind = "", int quick_step = 7, int step = 1) {
     Counts counts;
-    for (int n = 0; !HasFailure(); n += quick() ? quick_step : 1) {
+    for (int n = 0; !HasFailure(); n += quick() ? quick_step : step) {
       EXPECT_LT(n, 3000);
       SCOPED_TRACE(kind + ":" + std::to_string(n) + behind);
-      if (!once(kind + ":" + std::to_string(n) + behind, &counts)) break;
+      const bool late = n % (kind == "call" ? 16 : 8) == 5;
+      if (!once(kind + ":" + std::to_string(n) + behind + " seed=" + std::to_string(late ? n : 0), &counts)) break;
     }
     printf("%s%s: %d times the right result, %d errors\n", kind.c_str(), behind.c_str(), counts.right, counts.failed);
     return counts;
   }
 
+  uint64_t nccl_calls_ = 0; // of the last time
   static Array x_;
   static Results want_;
 };
@@ -152,6 +156,22 @@ TEST_F(CudaFaults, ADeviceIsLostAtEveryStep) {
   EXPECT_GT(sweep("lose:0").right, 4);
   EXPECT_GT(sweep("lose:1").right, 4);
 }
+
+// The same where no link leads from one device to the other: what they exchange goes by NCCL's communicators, which every job begins.
+class CudaFaultsWithoutLinks : public CudaFaults {
+protected:
+  void SetUp() override {
+    CudaFaults::SetUp();
+    if (IsSkipped()) return;
+    ASSERT_TRUE(cuda_sim_configure("links=none"));
+    Counts counts;
+    EXPECT_FALSE(once("nccl:100000", &counts));
+    EXPECT_EQ(counts.right, 1);
+    EXPECT_GT(nccl_calls_, 0u);
+  }
+};
+TEST_F(CudaFaultsWithoutLinks, EveryFifthCall) { EXPECT_GT(sweep("call", "", 23, 5).failed, 4); }
+TEST_F(CudaFaultsWithoutLinks, EveryCallOfNccl) { EXPECT_GT(sweep("nccl", "", 2).right, 4); }
 
 // Memory for a kernel or a workspace is not there in mid-job: waited for, then smaller tasks, then without that device, which the
 // next job uses again. (What an allocation of the arena itself meets is an error: EveryAllocation.)
