@@ -28,8 +28,8 @@ echo "sm_80: $(find "$MARS_KERNEL_SOURCES" -name '*.cu' | wc -l) kernels, result
 END
 chmod +x "$build/bin/some_test" "$build/bin/cuda_matrix_test"
 for shard in 0 1; do
-  echo "some.one.$shard some_test cuda:0 1 32768 2 $shard"
-  echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard"
+  echo "some.one.$shard some_test cuda:0 1 32768 2 $shard 0"
+  echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard 0"
 done >"$build/gpu_units.txt"
 
 # expect NAME STATUS CALLS LAST_LINE ARGUMENTS...

@@ -16,7 +16,7 @@
 # The last line is "N passed, N failed", counting cases. Exit status: 0 all of the matrix passed, 1 not.
 set -u
 
-# unit FOLDER NAME KEY PROGRAM DEVICES COUNT BYTES SHARDS SHARD: leaves NAME.log, and NAME.result: key, verdict, cases that passed,
+# unit FOLDER NAME KEY PROGRAM DEVICES COUNT BYTES SHARDS SHARD SEED: leaves NAME.log, and NAME.result: key, verdict, cases that passed,
 # cases that failed, seconds
 unit() {
   log=$1/$2.log
@@ -27,7 +27,7 @@ unit() {
     rm -rf "$MARS_KERNEL_SOURCES" && mkdir -p "$MARS_KERNEL_SOURCES" || return
   fi
   timeout 1800 env MARS_TEST_DEVICES="$5" MARS_SIMGPU_DEVICES="$6" MARS_TEST_DEVICE_BYTES="$7" GTEST_TOTAL_SHARDS="$8" \
-    GTEST_SHARD_INDEX="$9" "$4" >"$log" 2>&1
+    GTEST_SHARD_INDEX="$9" MARS_SIMGPU_SEED="${10}" "$4" >"$log" 2>&1
   status=$?
   # a program that ended in another way than by a failing case has a failed case, too
   passed=$(grep -c '^\[       OK \] ' "$log")
@@ -101,14 +101,14 @@ for program in $(cut -d ' ' -f 2 "$units" | sort -u); do
   echo "$program $( (echo "$platform $quick"; cat "$build/bin/$program") | sha256sum | cut -c 1-16)"
 done >"$keys"
 
-# selected: the units to look at, each with its key, and what is known of it: key verdict passed failed seconds
+# selected: the units to look at, each with its key, what is known of it (key verdict passed failed seconds), and its seed
 selected() {
   awk -v folder="$folder" -v only="$only" '
     FNR == NR { key[$1] = $2; next }
     $1 ~ only {
       known = "- - 0 0 0"
       getline known < (folder "/" $1 ".result")
-      print $1, key[$2], $2, $3, $4, $5, $6, $7, known
+      print $1, key[$2], $2, $3, $4, $5, $6, $7, known, $8 + 0
     }' "$keys" "$units"
 }
 
@@ -118,7 +118,7 @@ if [ -z "$table" ]; then
   export MARS_CUDA_LIBRARY_PATH="$build/simgpu" MARS_CACHE_DIR="${MARS_CACHE_DIR:-$build/kernels}" MARS_SIMGPU_BYTES=64M MARS_TEST_QUICK=$quick
   selected | awk -v older="$older" -v bin="$build/bin" '
     $10 == "passed" && (older || $9 == $2) { next }
-    { print $1, $2, bin "/" $3, $4, $5, $6, $7, $8 }' | xargs -r -L 1 -P "$jobs" "$script" --unit "$folder"
+    { print $1, $2, bin "/" $3, $4, $5, $6, $7, $8, $14 }' | xargs -r -L 1 -P "$jobs" "$script" --unit "$folder"
 fi
 
 echo

@@ -11,7 +11,7 @@ echo platform >"$temp/build/simgpu/libcuda.so.1"
 # case 1 of list "two" fails as long as there is a file named bad; "crash" ends without a failing case
 cat >"$temp/build/bin/some_test" <<'END'
 #!/bin/sh
-echo "$MARS_TEST_DEVICES $GTEST_SHARD_INDEX/$GTEST_TOTAL_SHARDS $MARS_TEST_QUICK" >>"$TEMP/calls"
+echo "$MARS_TEST_DEVICES $GTEST_SHARD_INDEX/$GTEST_TOTAL_SHARDS $MARS_TEST_QUICK $MARS_SIMGPU_SEED" >>"$TEMP/calls"
 echo "[       OK ] Some.Case/$GTEST_SHARD_INDEX (1 ms)"
 if [ -f "$TEMP/bad" ] && [ "$MARS_TEST_DEVICES $GTEST_SHARD_INDEX" = "cuda:0,cuda:1 1" ]; then
   echo "[  FAILED  ] Some.Other (1 ms)"
@@ -23,8 +23,8 @@ exit 0
 END
 chmod +x "$temp/build/bin/some_test"
 for shard in 0 1; do
-  echo "some.one.$shard some_test cuda:0 1 32768 2 $shard"
-  echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard"
+  echo "some.one.$shard some_test cuda:0 1 32768 2 $shard 0"
+  echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard $((30 * shard))"
 done >"$temp/build/gpu_units.txt"
 export TEMP="$temp"
 
@@ -60,7 +60,7 @@ expect "a changed program is run again" 0 4 "4 passed, 0 failed" --resume "$temp
 echo changed >"$temp/build/simgpu/libcuda.so.1"
 expect "a changed platform, too" 0 2 "2 passed, 0 failed" --resume "$temp/results" --only '^some\.two'
 expect "other sizes, too" 0 2 "2 passed, 0 failed" --resume "$temp/results" --only '^some\.two' --quick
-grep -q '^cuda:0,cuda:1 1/2 1$' "$temp/calls" || { echo "FAILED: what the programs are told"; failed=1; }
+grep -q '^cuda:0,cuda:1 0/2 1 0$' "$temp/calls" && grep -q '^cuda:0,cuda:1 1/2 1 30$' "$temp/calls" || { echo "FAILED: what the programs are told"; failed=1; }
 expect "no time, nothing is begun" 75 0 "0 passed, 4 failed" --seconds 0
 expect "time enough" 0 4 "4 passed, 0 failed" --seconds 1000
 export MARS_KERNEL_SOURCES="$temp/kernels"
