@@ -7,7 +7,7 @@
 #   --quick      smaller suites and sizes
 #   --simulator  on the simulated platform instead, which proves this script and not a GPU
 #   --sanitizer  default compute-sanitizer, where there is one; on the simulated platform none
-# Exit status: 0 all passed, 1 something did not, 77 there is no GPU.
+# Exit status: 0 all passed, 1 something did not, 77 there is no GPU, or no NVRTC.
 set -u
 
 build=build
@@ -47,6 +47,10 @@ found=$("$bin/mars" info 2>/dev/null | grep -o 'cuda:[0-9]*' | sort -u | tr '\n'
 if [ -z "$found" ]; then
   echo "run_on_gpu: there is no CUDA device here:"
   "$bin/mars" info | grep -i -E 'cuda|nvrtc|cublas'
+  exit 77
+fi
+if missing=$("$bin/mars" info 2>/dev/null | grep '^libnvrtc .*missing'); then
+  echo "run_on_gpu: the devices would run no kernels: $missing"
   exit 77
 fi
 first=${found%% *}

@@ -32,8 +32,11 @@ has() {
 sanitized() { grep -q "^$1\$" "$temp/sanitized" || { echo "FAILED: compute-sanitizer was not called: $1"; failed=1; }; }
 
 if [ $# -gt 0 ]; then
-  "$script" --simulator --quick --no-build --build "$1" --sanitizer compute-sanitizer >"$temp/out" 2>&1 || failed=1
+  "$script" --simulator --quick --no-build --build "$1" --sanitizer compute-sanitizer >"$temp/out" 2>&1
+  got=$?
   cat "$temp/out"
+  [ $got -ne 77 ] || exit 77
+  [ $got -eq 0 ] || failed=1
   row=' +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+% +[0-9.]+% +yes$'
   has "$row" 14 # kernels: MB, ms, GB/s, parts of a copy's rate and of the nominal one
   has "^f32 square$row"
@@ -62,6 +65,7 @@ mkdir -p "$build/bin" "$build/simgpu"
 cat >"$build/bin/mars" <<'END'
 #!/bin/sh
 [ -f "$TEMP/none" ] || echo "cuda:0 cuda:1"
+[ ! -f "$TEMP/no_nvrtc" ] || echo "libnvrtc     missing: not found"
 END
 # a program of $TEMP/bad ends badly, one of $TEMP/checks has a failed check, one of $TEMP/empty has no cases
 cat >"$build/bin/program" <<'END'
@@ -108,6 +112,9 @@ echo cuda_factor_test >"$temp/bad"
 expect "compute-sanitizer finds something" 1 --sanitizer compute-sanitizer
 has '^  compute-sanitizer memcheck: factorisations +FAILED'
 rm "$temp/bad"
+touch "$temp/no_nvrtc"
+expect "no NVRTC" 77
+has 'no kernels: libnvrtc +missing: not found'
 touch "$temp/none"
 expect "no GPU" 77
 exit $failed
