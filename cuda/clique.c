@@ -70,11 +70,19 @@ done:
   return st;
 }
 
-/* What is under way there ends, one way or another. */
+/* What is under way there ends, one way or another; and when this returns it has, on every device that is left: a receive that is cut
+   short may write until then, and who is told of a failed copy gives its target to others. */
 static void abort_nccl(mx_clique *q) {
+  mars_error err = {0};
+
   for (int i = 0; i < q->n; i++) {
     if (q->member[i].comm != NULL) (void)q->cu->ncclCommAbort(q->member[i].comm);
     q->member[i].comm = NULL;
+  }
+  for (int i = 0; i < q->n && q->begun && !q->broken; i++) {
+    if (mx_cuda_enter(q->member[i].dev, &err) != MARS_OK) continue; /* lost: nothing runs there any more */
+    (void)q->cu->cuStreamSynchronize(q->member[i].stream);
+    mx_cuda_leave(q->member[i].dev);
   }
   q->broken = true;
 }

@@ -172,6 +172,10 @@ protected:
 };
 TEST_F(CudaFaultsWithoutLinks, EveryFifthCall) { EXPECT_GT(sweep("call", "", 23, 5).failed, 2); }
 TEST_F(CudaFaultsWithoutLinks, EveryCallOfNccl) { EXPECT_GT(sweep("nccl", "", 2).right, 4); }
+TEST_F(CudaFaultsWithoutLinks, ADeviceIsLostAtEveryStep) {
+  EXPECT_GT(sweep("lose:0").right, 4);
+  EXPECT_GT(sweep("lose:1").right, 4);
+}
 
 // Memory for a kernel or a workspace is not there in mid-job: waited for, then smaller tasks, then without that device, which the
 // next job uses again. (What an allocation of the arena itself meets is an error: EveryAllocation.)
