@@ -250,7 +250,7 @@ TEST(LinalgBudgets, MoreTilesThanCanBePlannedAreRefused) {
   for (int times = 0; times < 4; times++) { // it can be planned with what it says are needed, at the third time at the latest
     Config c;
     c.budget = (size_t)enough;
-    c.chunk = 0;
+    c.devices = "host"; // whose budget it is about
     Session s(c);
     Scope scope(s);
     mars_tensor *a = mars_random_uniform(s, MARS_F64, MARS_SHAPE(4000, 4000), 0, 1);
