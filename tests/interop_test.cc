@@ -563,6 +563,54 @@ TEST_F(Cuda, ElementsFarApart) {
   OK(CU(cuMemFree)(p));
 }
 
+// From a file to the device and back: the arena, which the store reads into, is registered once with the driver, and copies go from there and to
+// there, through no other pinned memory.
+TEST_F(Cuda, FilesReachTheDeviceThroughTheArenaAlone) {
+  if (!cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not tell";
+  TempDir dir;
+  mars_error err = {};
+  const int64_t n = 1500000; // 6 MB
+  const std::string x = dir.file("x.npy"), y = dir.file("y.npy");
+  ASSERT_TRUE(ok(mars_save_npy(mars_arange(s, MARS_F32, 0, (double)n, 1), x.c_str(), &err), err));
+  ASSERT_TRUE(ok(mars_save_npy(mars_add(mars_from_npy(s, x.c_str()), mars_int(s, 1)), y.c_str(), &err), err));
+  size_t device = 0, pinned = 0, registered = 0;
+  cuda_sim_live(text, sizeof text);
+  ASSERT_EQ(sscanf(text, "%zu device, %zu pinned, %zu registered", &device, &pinned, &registered), 3) << text;
+  EXPECT_EQ(registered, 8 * MiB) << text;
+  EXPECT_LT(pinned, 64 * 1024u) << text;
+  double last = 0;
+  mars_slice end = {MARS_SLICE_INTEGER, n - 1, 0, 0};
+  ASSERT_TRUE(ok(mars_fetch(mars_astype(mars_index(mars_from_npy(s, y.c_str()), &end, 1), MARS_F64), &last, sizeof last, &err), err));
+  EXPECT_EQ(last, (double)n);
+}
+
+// With all streams stopped, so that no copy ends, a fourth one is queued behind the first three.
+TEST_F(Cuda, SeveralCopiesAreUnderWay) {
+  if (!cuda_sim_is_used()) GTEST_SKIP() << "it takes the simulated platform's faults to see it";
+  mars_error err = {};
+  Gate gate;
+  TempDir dir;
+  const std::string file = dir.file("x.npy");
+  ASSERT_TRUE(ok(mars_save_npy(mars_full(s, MARS_F32, MARS_SHAPE(400000), mars_float(s, 2)), file.c_str(), &err), err)); // 13 chunks
+  double sum = 0;
+  ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", stream, &err), err));
+  OK(CU(cuLaunchHostFunc)(stream, Gate::pass, &gate));
+  const uint64_t faults = cuda_sim_faults();
+  ASSERT_TRUE(cuda_sim_configure("fault=copy:3"));
+  mars_output out = {};
+  mars_tensor *x = mars_from_npy(s, file.c_str());
+  out.tensor = mars_sum(mars_astype(mars_sqrt(mars_multiply(x, x)), MARS_F64), MARS_ALL), out.sink = MARS_SINK_MEMORY, out.data = &sum, out.bytes = sizeof sum;
+  mars_job *job = nullptr;
+  ASSERT_TRUE(ok(mars_submit(s, &out, 1, &job, &err), err));
+  for (int i = 0; i < 3000 && cuda_sim_faults() == faults; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(cuda_sim_faults(), faults + 1) << "the fourth copy waits for those before it";
+  gate.open = true;
+  EXPECT_TRUE(ok(mars_wait(job, &err), err)); // without the device, in the end
+  mars_job_release(job);
+  EXPECT_EQ(sum, 800000);
+  ASSERT_TRUE(cuda_sim_configure("fault="));
+}
+
 TEST_F(Cuda, ExportsAreInTheDevicesBudget) {
   mars_error err = {};
   DLManagedTensor *a = nullptr, *b = nullptr, *c = nullptr;
