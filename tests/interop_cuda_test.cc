@@ -269,31 +269,43 @@ TEST_F(Cuda, FilesReachTheDeviceThroughTheArenaAlone) {
   EXPECT_EQ(last, (double)n);
 }
 
-// With all streams stopped, so that no copy ends, a fourth one is queued behind the first three.
+// With all streams stopped, so that no copy ends, a fourth one is queued behind the first three: of a file, and of the caller's memory, which the
+// host puts into chunks first.
 TEST_F(Cuda, SeveralCopiesAreUnderWay) {
   if (!cuda_sim_is_used()) GTEST_SKIP() << "it takes the simulated platform's faults to see it";
   mars_error err = {};
-  Gate gate;
   TempDir dir;
   const std::string file = dir.file("x.npy");
-  ASSERT_TRUE(ok(mars_save_npy(mars_full(s, MARS_F32, MARS_SHAPE(400000), mars_float(s, 2)), file.c_str(), &err), err)); // 13 chunks
-  double sum = 0;
-  ASSERT_TRUE(ok(mars_set_stream(s, "cuda:0", stream, &err), err));
-  OK(CU(cuLaunchHostFunc)(stream, Gate::pass, &gate));
-  const uint64_t faults = cuda_sim_faults();
-  ASSERT_TRUE(cuda_sim_configure("fault=copy:3"));
-  mars_output out = {};
-  mars_tensor *x = mars_from_npy(s, file.c_str());
-  out.tensor = mars_sum(mars_astype(mars_sqrt(mars_multiply(x, x)), MARS_F64), MARS_ALL), out.sink = MARS_SINK_MEMORY, out.data = &sum, out.bytes = sizeof sum;
-  mars_job *job = nullptr;
-  ASSERT_TRUE(ok(mars_submit(s, &out, 1, &job, &err), err));
-  for (int i = 0; i < 3000 && cuda_sim_faults() == faults; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_EQ(cuda_sim_faults(), faults + 1) << "the fourth copy waits for those before it";
-  gate.open = true;
-  EXPECT_TRUE(ok(mars_wait(job, &err), err)); // without the device, in the end
-  mars_job_release(job);
-  EXPECT_EQ(sum, 800000);
-  ASSERT_TRUE(cuda_sim_configure("fault="));
+  const int64_t n = 400000; // 13 chunks
+  std::vector<float> v((size_t)n, 2.0f);
+  ASSERT_TRUE(ok(mars_save_npy(mars_full(s, MARS_F32, MARS_SHAPE(n), mars_float(s, 2)), file.c_str(), &err), err));
+  for (bool from_file : {true, false}) {
+    SCOPED_TRACE(from_file ? "file" : "memory");
+    mars_session_config c;
+    mars_session_config_init(&c);
+    c.devices = "cuda:0", c.host_budget_bytes = 8 * MiB, c.device_budget_bytes = 4 * MiB, c.chunk_elements = 32768;
+    mars_session *t = nullptr; // each loses its device
+    ASSERT_TRUE(ok(mars_session_create(&c, &t, &err), err));
+    Gate gate;
+    double sum = 0;
+    ASSERT_TRUE(ok(mars_set_stream(t, "cuda:0", stream, &err), err));
+    OK(CU(cuLaunchHostFunc)(stream, Gate::pass, &gate));
+    const uint64_t faults = cuda_sim_faults();
+    ASSERT_TRUE(cuda_sim_configure("fault=copy:3"));
+    mars_output out = {};
+    mars_tensor *x = from_file ? mars_from_npy(t, file.c_str()) : mars_from_memory(t, MARS_F32, MARS_SHAPE(n), nullptr, v.data(), nullptr, nullptr);
+    out.tensor = mars_sum(mars_astype(mars_sqrt(mars_multiply(x, x)), MARS_F64), MARS_ALL), out.sink = MARS_SINK_MEMORY, out.data = &sum, out.bytes = sizeof sum;
+    mars_job *job = nullptr;
+    ASSERT_TRUE(ok(mars_submit(t, &out, 1, &job, &err), err));
+    for (int i = 0; i < 10000 && cuda_sim_faults() == faults; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(cuda_sim_faults(), faults + 1) << "the fourth copy waits for those before it";
+    gate.open = true;
+    EXPECT_TRUE(ok(mars_wait(job, &err), err)); // without the device, in the end
+    mars_job_release(job);
+    EXPECT_EQ(sum, 800000);
+    ASSERT_TRUE(cuda_sim_configure("fault="));
+    mars_session_destroy(t);
+  }
 }
 
 TEST_F(Cuda, ExportsAreInTheDevicesBudget) {

@@ -3,6 +3,8 @@
  */
 #include "engine/plan/schedule.h"
 
+#include <string.h>
+
 #define SPILL_NS_PER_BYTE 1.17 /* written at 2.2, read at 1.4 GB/s */
 #define LINK_NS_PER_BYTE 0.1   /* down and up again, where the link's rate is unknown */
 #define OP_NS 0.15             /* an addition on a block in cache */
@@ -108,6 +110,25 @@ static void count_copy(mx_scheduler *z, int a, int from, int32_t c) {
   else d[a].peer_bytes += bytes;
 }
 
+/* A chunk that a device has now, and the host no other use for. It stays behind the next copies: whoever took its room at once would wait
+   for this copy, and host, link and device would take turns. */
+static void leave_behind(mx_scheduler *z, int32_t c, int32_t position) {
+  if (z->n_passing == MX_PASSING) mx_let_pass(z, 1, position);
+  z->passing[z->n_passing++] = c;
+}
+
+void mx_let_pass(mx_scheduler *z, int n, int32_t position) {
+  for (int i = 0; i < n && i < z->n_passing; i++) {
+    const int32_t c = z->passing[i];
+    const mx_copy *s = &z->arena[0].s[c];
+    /* it may have died, or come back since */
+    if (s->flags & MX_RESIDENT && mx_where(z, c) != 1 && z->left[c] == 1 && s->pin != position) mx_leave(z, 0, c, 0);
+  }
+  if (n > z->n_passing) n = z->n_passing;
+  z->n_passing -= n;
+  memmove(z->passing, z->passing + n, (size_t)z->n_passing * sizeof z->passing[0]);
+}
+
 bool mx_copy_over(mx_scheduler *z, int a, int32_t c, int from, int32_t position, int32_t beyond) {
   mx_copy *src = &z->arena[from].s[c];
   mx_fence f = MX_NO_FENCE;
@@ -128,7 +149,7 @@ bool mx_copy_over(mx_scheduler *z, int a, int32_t c, int from, int32_t position,
   count_copy(z, a, from, c);
   mx_track_all(z, c);
   /* its only use is ahead: the host's room serves others better */
-  if (from == 0 && z->left[c] == 1 && !(mx_chunk_flags(z, c) & MX_KEEP) && src->pin != position) mx_leave(z, 0, c, 0);
+  if (from == 0 && z->left[c] == 1 && !(mx_chunk_flags(z, c) & MX_KEEP) && src->pin != position) leave_behind(z, c, position);
   return !z->nomem;
 }
 

@@ -221,6 +221,10 @@ int64_t mx_make_room(mx_scheduler *z, int a, int64_t bytes, int32_t position, in
   mx_arena *r = &z->arena[a];
   for (;;) {
     int64_t at = mx_space_alloc(r->space, bytes, fence);
+    if (at < 0 && a == 0 && z->n_passing > 0 && !z->nomem) {
+      mx_let_pass(z, z->n_passing, position);
+      continue;
+    }
     if (at < 0 && give_back_scratch(z, r, 0)) continue;
     if (at >= 0 || z->nomem || mx_evict(z, a, position, beyond)) {
       if (at >= 0 || z->nomem) return at;

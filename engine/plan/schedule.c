@@ -154,7 +154,8 @@ static verdict wanted(const mx_scheduler *z, int a, int on, int32_t c, int32_t a
   if (where >> a & 1 || !pc->bytes || flags & MX_DROPPED) return SKIP;
   if (a != on) return !where && (flags & MX_SPILLED || pc->producer < 0) ? BRING : SKIP;
   if (where) return BRING;
-  if (!(flags & MX_SPILLED) && pc->producer >= 0) return SKIP; /* not made yet */
+  if (!(flags & MX_SPILLED) && pc->producer >= 0) /* not made yet; by somebody else, for a device: looked at again when it is */
+    return a && mx_task_device(z->plan, pc->producer) != a ? STOP : SKIP;
   return a && z->arena[0].ahead <= at ? STOP : BRING;          /* the host has not begun to load it */
 }
 

@@ -61,6 +61,8 @@ typedef struct mx_arena {
   int64_t *full_scratch; /* per kernel: scratch of a whole tile, -1 unknown */
 } mx_arena;
 
+enum { MX_PASSING = 3 };
+
 typedef struct mx_scheduler {
   mx_plan *plan;
   mx_scratch_fn *scratch;
@@ -70,6 +72,8 @@ typedef struct mx_scheduler {
   int32_t *uses;      /* positions in the order, per chunk ascending */
   int32_t *first_use;
   int32_t *left;      /* per chunk: uses still to come; NULL with one arena */
+  int32_t passing[MX_PASSING]; /* chunks whose copies up leave the host behind the next ones */
+  int n_passing;
   int64_t spill_used;
   bool to_file;       /* a result goes to a file */
   bool nomem, no_spill_room;
@@ -112,6 +116,8 @@ int32_t mx_step_add(mx_scheduler *z, mx_step_kind kind, int a, mx_tier tier, int
 /* The chunk lives at `at` from now on. */
 bool mx_settle(mx_scheduler *z, int a, int32_t c, int64_t at, mx_fence fence, mx_step_kind kind, mx_tier tier);
 void mx_leave(mx_scheduler *z, int a, int32_t c, uint8_t flags);
+/* The first n of those that are passing leave the host. */
+void mx_let_pass(mx_scheduler *z, int n, int32_t position);
 void mx_store_spill(mx_scheduler *z, int32_t c);
 /* Copy from another arena that has it. */
 bool mx_copy_over(mx_scheduler *z, int a, int32_t c, int from, int32_t position, int32_t beyond);
