@@ -379,7 +379,7 @@ static mars_status reason_of(const run *r, mars_status st, mars_error *bad) {
 
 static bool is_cancelled(void *ctx) {
   const run *r = ctx;
-  return atomic_load_explicit(&r->job->cancel, memory_order_relaxed) || atomic_load_explicit(&r->actor->stopping, memory_order_relaxed);
+  return mx_job_is_cancelled(r->actor, r->job);
 }
 
 mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
@@ -395,8 +395,8 @@ mars_status mx_actor_run(mx_actor *a, mars_job *job, mars_error *err) {
   MX_TRY(place_exports(&r, err));
   MX_TRY(wait_for_streams(&r, err));
   MX_TRY(create_sinks(&r, err));
-  mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .cancelled = is_cancelled, .cancelled_ctx = &r, .wants = job->wants,
-                         .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept, .holds = r.holds, .n_holds = r.n_holds};
+  mx_plan_input input = {.mem = &s->mem, .machine = &s->machine, .store_ops = s->store->ops, .fn = job->fn, .cancelled = is_cancelled,
+                         .cancelled_ctx = &r, .wants = job->wants, .n_wants = job->n_wants, .kept = r.kept, .n_kept = r.n_kept, .holds = r.holds, .n_holds = r.n_holds};
   for (;;) { /* from the beginning, results written over, while a failure says that another plan will do */
     r.culprit = (mx_culprit){-1, -1};
     st = run_plan(&r, &input, &plan, &bad);

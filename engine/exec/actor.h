@@ -60,6 +60,11 @@ struct mars_job {
   atomic_llong started_ns; /* CLOCK_MONOTONIC, 0 before */
 };
 
+/* By its owner, or since the session ends. */
+static inline bool mx_job_is_cancelled(const mx_actor *actor, const mars_job *job) {
+  return atomic_load_explicit(&job->cancel, memory_order_relaxed) || atomic_load_explicit(&actor->stopping, memory_order_relaxed);
+}
+
 mars_status mx_actor_create(mars_session *s, mx_actor **out, mars_error *err);
 void mx_actor_destroy(mx_actor *actor); /* cancels what runs and what waits, ends the threads; values may still be let go */
 void mx_actor_free(mx_actor *actor);    /* after that: what was let go, and the record */

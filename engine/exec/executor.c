@@ -277,8 +277,7 @@ static bool ended(const mx_exec *x) {
 }
 
 static void check_cancelled(mx_exec *x) {
-  bool cancel = atomic_load_explicit(&x->job->cancel, memory_order_relaxed) || atomic_load_explicit(&x->actor->stopping, memory_order_relaxed);
-  if (!cancel || x->failed) return;
+  if (!mx_job_is_cancelled(x->actor, x->job) || x->failed) return;
   mars_error e = {0};
   mx_exec_fail(x, 0, mx_fail(&e, MARS_E_CANCELLED, "%s: cancelled", x->plan->fn), &e);
 }

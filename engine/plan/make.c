@@ -77,7 +77,8 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
   mx_plan *plan = mx_alloc(input->mem, sizeof *plan);
   *out = NULL;
   if (!plan) return MX_NOMEM(err, input->fn);
-  *plan = (mx_plan){.mem = input->mem, .own = *input->machine, .store_ops = input->store_ops, .fn = input->fn, .cancelled = input->cancelled, .cancelled_ctx = input->cancelled_ctx,
+  *plan = (mx_plan){.mem = input->mem, .own = *input->machine, .store_ops = input->store_ops, .fn = input->fn,
+                    .cancelled = input->cancelled, .cancelled_ctx = input->cancelled_ctx,
                     .exact = input->exact, .holds = input->holds, .n_holds = input->n_holds};
   plan->machine = &plan->own;
   mx_pool_init(&plan->pool, input->mem);

@@ -116,19 +116,14 @@ enum { MOST_TASKS = 1 << 21 /* of all routines of a plan */ };
    Twice that, for the smallest tiles are copied in pieces. */
 static void too_many(mx_rbuild *b) {
   const mx_plan *p = b->plan;
-  double done = 0, all = 0;
+  double done = 0, size = 0, edge = 0;
   for (int64_t t = b->first_rtask; t < p->rtasks.n; t++) done += p->rtasks.at[t].flops;
   for (int i = 0; i < b->k->n_slots; i++) {
-    const mars_shape *s = &b->k->node->operand[i]->shape;
-    double most = 0, size = 1;
-    for (int d = 0; d < s->ndim; d++) size *= (double)s->dims[d];
-    for (int k = 0; k < b->k->n_slots; k++) {
-      const mars_shape *o = &b->k->node->operand[k]->shape;
-      for (int d = o->ndim > 2 ? o->ndim - 2 : 0; d < o->ndim; d++)
-        if ((double)o->dims[d] > most) most = (double)o->dims[d];
-    }
-    if (8.0 / 3 * size * most > all) all = 8.0 / 3 * size * most;
+    const mx_node *o = b->k->node->operand[i];
+    size = fmax(size, (double)o->size);
+    for (int d = o->shape.ndim > 2 ? o->shape.ndim - 2 : 0; d < o->shape.ndim; d++) edge = fmax(edge, (double)o->shape.dims[d]);
   }
+  const double all = 8.0 / 3 * size * edge;
   const double parts = done > 0 && all > 2 * done ? all / done : 2, have = (double)p->machine->arena_bytes;
   const long long need = (long long)ceil(2 * have * pow(parts, 2.0 / 3) / 65536) * 65536;
   if (p->machine->chunk_elements > 0)

@@ -3,10 +3,7 @@
 # that a run goes on where it was.
 set -u
 script=$(cd "$(dirname "$0")" && pwd)/compile_matrix.sh
-temp=$(mktemp -d) || exit 1
-trap 'rm -rf "$temp"' EXIT
-export TEMP="$temp"
-failed=0
+. "$(dirname "$0")/../simgpu/script_test.sh"
 
 build=$temp/build
 mkdir -p "$build/bin" "$build/simgpu"
@@ -32,20 +29,7 @@ for shard in 0 1; do
   echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard 0"
 done >"$build/gpu_units.txt"
 
-# expect NAME STATUS CALLS LAST_LINE ARGUMENTS...
-expect() {
-  name=$1 status=$2 calls=$3 last=$4
-  shift 4
-  : >"$temp/calls"
-  "$script" --no-build "$@" "$build" >"$temp/out" 2>&1
-  got=$?
-  n=$(wc -l <"$temp/calls")
-  if [ $got -ne "$status" ] || [ "$n" -ne "$calls" ] || [ "$(tail -1 "$temp/out")" != "$last" ]; then
-    echo "FAILED: $name: status $got, $n calls, output:"
-    cat "$temp/out"
-    failed=1
-  fi
-}
+run() { "$script" --no-build "$@" "$build"; }
 
 expect "nothing of that name" 1 0 "compile_matrix: no test of $build matches ^none" --whole --only '^none'
 expect "some units" 0 1 "sm_80: 1 kernels, results in results" --whole --only '^some\.two\.1'

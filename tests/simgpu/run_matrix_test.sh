@@ -2,9 +2,7 @@
 # run_matrix.sh with programs that are scripts: what is run, what is kept, what is run again.
 set -u
 script=$(cd "$(dirname "$0")" && pwd)/run_matrix.sh
-temp=$(mktemp -d) || exit 1
-trap 'rm -rf "$temp"' EXIT
-failed=0
+. "$(dirname "$0")/script_test.sh"
 
 mkdir -p "$temp/build/bin" "$temp/build/simgpu"
 echo platform >"$temp/build/simgpu/libcuda.so.1"
@@ -26,22 +24,8 @@ for shard in 0 1; do
   echo "some.one.$shard some_test cuda:0 1 32768 2 $shard 0"
   echo "some.two.$shard some_test cuda:0,cuda:1 2 32768 2 $shard $((30 * shard))"
 done >"$temp/build/gpu_units.txt"
-export TEMP="$temp"
 
-# expect NAME STATUS CALLS LAST_LINE ARGUMENTS...
-expect() {
-  name=$1 status=$2 calls=$3 last=$4
-  shift 4
-  : >"$temp/calls"
-  "$script" --build "$temp/build" -j 2 "$@" >"$temp/out" 2>&1
-  got=$?
-  n=$(wc -l <"$temp/calls")
-  if [ $got -ne "$status" ] || [ "$n" -ne "$calls" ] || [ "$(tail -1 "$temp/out")" != "$last" ]; then
-    echo "FAILED: $name: status $got, $n calls, output:"
-    cat "$temp/out"
-    failed=1
-  fi
-}
+run() { "$script" --build "$temp/build" -j 2 "$@"; }
 
 touch "$temp/bad"
 expect "a failing case" 1 4 "4 passed, 1 failed" --resume "$temp/results"
