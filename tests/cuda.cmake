@@ -1,6 +1,6 @@
 if(MARS_HAS_CUDA)
   add_library(cuda_shim STATIC ${CMAKE_CURRENT_LIST_DIR}/cuda_shim.c ${CMAKE_CURRENT_LIST_DIR}/vm_shim.c
-              ${CMAKE_CURRENT_LIST_DIR}/vm_stage.c ${CMAKE_CURRENT_LIST_DIR}/cuda_sim.c)
+              ${CMAKE_CURRENT_LIST_DIR}/vm_stage.c ${CMAKE_CURRENT_LIST_DIR}/cuda_sim.c ${CMAKE_CURRENT_LIST_DIR}/cuda_traffic.c)
   target_include_directories(cuda_shim SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
   add_dependencies(cuda_shim mars_ops_header)
   if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/simgpu/simgpu.h)

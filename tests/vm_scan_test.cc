@@ -88,7 +88,9 @@ TEST(VmScan, CarriesBetweenTiles) {
         o.base = (char *)out.data() + at * in.stride[axis];
         c.carry_in = turn > 0 ? (const char *)carry[(turn + 1) % 2].data() : nullptr;
         c.carry_out = (char *)carry[turn % 2].data();
+        const Account account;
         ASSERT_EQ(vm_launch(d.dev, &c, 1, nullptr), MARS_OK);
+        account.settle();
         at += n;
       }
       ASSERT_EQ(memcmp(out.data(), want.data(), (size_t)total * 8), 0) << d.name;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+void (*vm_stage_watch)(mx_call *const *calls, int n);
+
 typedef struct region {
   const char *begin, *end;
   char *at; /* on the device */
@@ -206,6 +208,7 @@ mars_status vm_stage_launch(mx_device *dev, mx_call *const *calls, const mx_prog
     for (int j = 0; j < c->n_partials; j++) partials[j] = there(&r, c->partials[j]);
     moved[i].partials = partials;
   }
+  if (st == MARS_OK && vm_stage_watch != NULL) vm_stage_watch(list, n);
   if (st == MARS_OK) st = dev->ops->launch(dev, list, n, err);
   if (st == MARS_OK) st = move(dev, &r, MX_TRANSFER_DOWN, err);
   for (int i = 0; i < n; i++) {

@@ -74,6 +74,7 @@ TEST(VmPoints, RandomProgramsOverRandomStrides) {
     Rng rng(seed);
     Options o;
     o.stream = seed % 5 == 0;
+    o.needs = Account::SOME; // of what nobody uses the compiler loads nothing
     random_program(rng, random_shape(rng, 6000), o);
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
@@ -85,6 +86,7 @@ TEST(VmPoints, RandomProgramsInTiles) {
     Rng rng(seed);
     Shape shape = random_shape(rng, 3000);
     Options o;
+    o.needs = Account::SOME;
     for (int64_t e : shape) o.tile.push_back(1 + (int64_t)(rng() % (uint64_t)e));
     if (shape.empty() || count(shape) / count(o.tile) > 300) o.tile.clear();
     random_program(rng, shape, o);
@@ -133,6 +135,7 @@ TEST(VmPoints, ArithmeticThatIsFused) {
       if (rng() % 2) p.store(values[rng() % values.size()], make_array(rng, dt, shape, COMPACT));
     }
     Options o;
+    o.needs = Account::SOME;
     o.stream = !count && rng() % 2;
     o.finish = true;
     p.check(o);
@@ -313,7 +316,9 @@ TEST(VmPoints, OutputOverItsInput) { // x += y; both stand on one buffer, and x 
     in[0].stride[0] = in[1].stride[0] = out[0].stride[0] = out[1].stride[0] = 8;
     vm_call c = {};
     c.kernel = k, c.ndim = 1, c.shape[0] = n, c.in = in, c.n_in = 2, c.out = out, c.n_out = 2;
+    const Account account;
     ASSERT_EQ(vm_launch(d.dev, &c, 1, nullptr), MARS_OK);
+    account.settle();
     for (int64_t i = 0; i < n; i++) {
       ASSERT_EQ(x[(size_t)i], (double)i + 0.5);
       ASSERT_EQ(twice[(size_t)i], 2.0 * (double)i);
@@ -342,7 +347,9 @@ TEST(VmPoints, ManyTinyCallsInOneLaunch) {
       vm_call &c = calls[(size_t)i];
       c.kernel = k, c.ndim = 1, c.shape[0] = 1, c.in = &in[(size_t)i], c.n_in = 1, c.out = &out[(size_t)i], c.n_out = 1;
     }
+    const Account account;
     ASSERT_EQ(vm_launch(d.dev, calls.data(), n, nullptr), MARS_OK);
+    account.settle();
     for (int i = 0; i < n; i++) ASSERT_EQ(y[(size_t)i], 2.0 * i);
     vm_kernel_free(d.dev, k);
     vm_prog_free(p);
@@ -404,7 +411,9 @@ TEST(VmPieces, BoxesAndRuns) {
         vm_call c = {};
         c.kernel = k, c.ndim = 2, c.shape[0] = rows, c.shape[1] = cols;
         c.in = &in, c.n_in = 1, c.out = &o, c.n_out = 1;
+        const Account account;
         ASSERT_EQ(vm_launch(d.dev, &c, 1, nullptr), MARS_OK);
+        account.settle();
         for (int64_t i = 0; i < total; i++)
           ASSERT_EQ(out[(size_t)i], value(i) + 1) << d.name << " element " << i << (runs ? " runs" : " boxes");
         vm_kernel_free(d.dev, k);

@@ -3,6 +3,7 @@
 #ifdef VM_CUDA
 #include "tests/cuda_shim.h"
 #include "tests/cuda_sim.h"
+#include "tests/cuda_traffic.h"
 #endif
 
 #include <cmath>
@@ -149,6 +150,26 @@ double row_ulp(const std::string &name) {
   return 8;
 }
 
+void Account::look(uint64_t (&now)[4]) {
+#ifdef VM_CUDA
+  const cuda_traffic t = cuda_traffic_expected();
+  now[2] = cuda_traffic_read(&t);
+  now[3] = cuda_traffic_written(&t);
+  if (!cuda_traffic_counted(&now[0], &now[1])) now[2] = now[3] = 0;
+#endif
+}
+
+Account::Account() { look(before_); }
+
+void Account::settle(Needs needs) const {
+  uint64_t now[4] = {};
+  look(now);
+  for (int i = 0; i < 4; i++) now[i] -= before_[i];
+  EXPECT_LE(now[0], now[2]) << "more is read than the operands";
+  EXPECT_TRUE(needs == SOME || now[0] == now[2]) << now[0] << " bytes are read of " << now[2];
+  EXPECT_EQ(now[1], now[3]) << "written";
+}
+
 // ---- building ----
 
 Program::Program(const Shape &space, uint32_t mask)
@@ -255,6 +276,7 @@ std::vector<std::vector<char>> Program::run(vm_dev *dev, const Options &options)
   vm_kernel *kernel = nullptr;
   mars_error err = {};
   EXPECT_EQ(vm_compile(dev, prog_, &kernel, &err), MARS_OK) << err.message;
+  const Account account;
   std::vector<std::vector<char>> result;
   if (kernel == nullptr) return result;
   for (const Out &o : out_)
@@ -362,6 +384,7 @@ std::vector<std::vector<char>> Program::run(vm_dev *dev, const Options &options)
       }
     }
   }
+  account.settle(options.needs);
   for (Tile &x : tiles)
     for (char *acc : x.acc) free(acc);
   vm_kernel_free(dev, kernel);

@@ -39,10 +39,24 @@ struct Device {
 };
 const std::vector<Device> &devices();
 
+// What the kernels of a CUDA device moved from its beginning on, counted by the simulated platform, against tests/cuda_traffic.h: no byte
+// beside the law's. Other devices, and real ones, do not count.
+class Account {
+public:
+  enum Needs { ALL, SOME }; // SOME: results that do not need every byte of the operands
+  Account();
+  void settle(Needs needs = ALL) const;
+
+private:
+  uint64_t before_[4] = {};
+  static void look(uint64_t (&now)[4]);
+};
+
 struct Options {
   Shape tile;          // empty: one call over the whole space
   bool finish = false; // one tile: finished values at once; else accumulators, combined
   bool stream = false;
+  Account::Needs needs = Account::ALL;
 };
 
 class Program {
