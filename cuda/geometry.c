@@ -42,8 +42,10 @@ void mx_cuda_reduce_shape(const mx_kernel *k, const int64_t *shape, mx_geometry 
   int64_t by, groups, rows = LEAF;
 
   group_extents(k, shape, g);
-  g->bx_bits = bits_for(g->ki, 8);
-  g->by_bits = bits_for(div_up(g->r, 4), 8 - g->bx_bits);
+  /* a block takes as many columns as a warp reads side by side, and more rows: accumulators, which go through memory where a column is cut,
+     then stand for 128 elements each at least; for 16 they were three times the bytes of an operand of i8 */
+  g->by_bits = bits_for(div_up(g->r, 4), 8 - bits_for(g->ki, 5));
+  g->bx_bits = bits_for(g->ki, 8 - g->by_bits);
   by = (int64_t)1 << g->by_bits;
   groups = div_up(g->ki, (int64_t)1 << g->bx_bits) * div_up(g->ko, (int64_t)256 >> (g->bx_bits + g->by_bits));
   while (rows < ROWS_MOST && groups * div_up(g->r, by * rows) > BLOCKS_ENOUGH) rows *= 2;
