@@ -114,6 +114,18 @@ bool cuda_elementwise(int op, const char **name, int *arity) {
   *arity = row->info.arity;
   return row->kind == MX_KIND_UNARY || row->kind == MX_KIND_BINARY || row->kind == MX_KIND_TERNARY;
 }
+enum cuda_row cuda_row_of(int op, const char **name) {
+  int arity;
+
+  if (cuda_elementwise(op, name, &arity)) return CUDA_ROW_ELEMENTWISE;
+  switch (mx_op_row_of((mx_op)op)->kind) {
+  case MX_KIND_REDUCE: return CUDA_ROW_REDUCE;
+  case MX_KIND_SCAN: return CUDA_ROW_SCAN;
+  case MX_KIND_RANDOM: return CUDA_ROW_RANDOM;
+  default: return CUDA_ROW_OTHER;
+  }
+}
+
 mars_dtype cuda_loop_dtype(int op, mars_dtype dt) { return mx_op_loop_dtype((mx_op)op, dt); }
 double cuda_cost(int op) { return mx_op_row_of((mx_op)op)->cost; }
 int cuda_vec(const vm_prog *p, int widest) { return mx_text_vec(vm_program(p), widest); }

@@ -32,6 +32,9 @@ const char *cuda_source_text(const cuda_source *s); /* NULL: there was no memory
 char *cuda_copy_text(int dims, bool by_tiles); /* of strided copies; free */
 bool cuda_can(const vm_prog *p, const char **why);
 bool cuda_elementwise(int op, const char **name, int *arity);
+/* Rows of the op table by what they are. */
+enum cuda_row { CUDA_ROW_ELEMENTWISE, CUDA_ROW_REDUCE, CUDA_ROW_SCAN, CUDA_ROW_RANDOM, CUDA_ROW_OTHER };
+enum cuda_row cuda_row_of(int op, const char **name);
 mars_dtype cuda_loop_dtype(int op, mars_dtype dt);
 int cuda_op_count(void);
 double cuda_cost(int op);
