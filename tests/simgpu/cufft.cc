@@ -1,6 +1,6 @@
 /*
- * The stand-in of cuFFT: plans of one to three dimensions with strides, single and double, computed in double by mixed radix
- * (prime factors by their definition). Callbacks, several devices and half precision are not simulated: NOT_SUPPORTED.
+ * The stand-in of cuFFT: plans of one to three dimensions with strides, single and double, computed by FFTW. Callbacks, several
+ * devices and half precision are not simulated.
  *
  * Layer: tests/simgpu, libcufft.so.12. Threads: any; the work runs on the plan's stream.
  */
@@ -10,14 +10,14 @@
 
 #include "driver_export.h"
 
-#include <cmath>
+#include <fftw3.h>
+
 #include <complex>
+#include <cstring>
 #include <map>
 #include <mutex>
 
 namespace {
-
-using z = std::complex<double>;
 
 struct Plan {
   bool made = false;
@@ -42,54 +42,32 @@ Plan *find(cufftHandle h) {
   return it == plans().end() ? nullptr : &it->second;
 }
 
-/* out[k] = sum of in[j * step] * w^(jk), w the n-th root of unity of the sign. roots: all of the N-th, N a multiple of n. */
-void dft(z *out, const z *in, long long n, long long step, const std::vector<z> &roots) {
-  long long p = 2, all = (long long)roots.size();
-  if (n == 1) {
-    out[0] = in[0];
-    return;
-  }
-  while (p * p <= n && n % p != 0) p++;
-  if (n % p != 0) p = n;
-  long long m = n / p;
-  std::vector<z> part(static_cast<size_t>(n));
-  for (long long r = 0; r < p; r++) dft(part.data() + r * m, in + r * step, m, step * p, roots);
-  for (long long k = 0; k < n; k++) {
-    z sum = 0;
-    for (long long r = 0; r < p; r++) sum += part[size_t(r * m + k % m)] * roots[size_t(r * k % n * (all / n))];
-    out[k] = sum;
-  }
-}
+/* FFTW's names of one precision. */
+template <class R> struct Fftw;
+template <> struct Fftw<double> {
+  using Complex = fftw_complex;
+  static constexpr auto c2c = fftw_plan_guru64_dft;
+  static constexpr auto r2c = fftw_plan_guru64_dft_r2c;
+  static constexpr auto c2r = fftw_plan_guru64_dft_c2r;
+  static constexpr auto execute = fftw_execute;
+  static constexpr auto destroy = fftw_destroy_plan;
+};
+template <> struct Fftw<float> {
+  using Complex = fftwf_complex;
+  static constexpr auto c2c = fftwf_plan_guru64_dft;
+  static constexpr auto r2c = fftwf_plan_guru64_dft_r2c;
+  static constexpr auto c2r = fftwf_plan_guru64_dft_c2r;
+  static constexpr auto execute = fftwf_execute;
+  static constexpr auto destroy = fftwf_destroy_plan;
+};
 
-std::vector<z> roots_of(long long n, int sign) {
-  std::vector<z> w(static_cast<size_t>(n));
-  for (long long k = 0; k < n; k++) w[size_t(k)] = std::polar(1.0, sign * 2.0 * M_PI * double(k) / double(n));
-  return w;
-}
-
-/* All dimensions of a dense array in place. */
-void transform_all(std::vector<z> &a, const Plan &p, int sign) {
-  long long inner = 1;
-  for (int d = p.rank - 1; d >= 0; d--) {
-    long long n = p.n[d], outer = (long long)a.size() / (n * inner);
-    std::vector<z> roots = roots_of(n, sign), line(static_cast<size_t>(n)), result(static_cast<size_t>(n));
-    for (long long o = 0; o < outer; o++)
-      for (long long i = 0; i < inner; i++) {
-        z *at = a.data() + o * n * inner + i;
-        for (long long k = 0; k < n; k++) line[size_t(k)] = at[k * inner];
-        dft(result.data(), line.data(), n, 1, roots);
-        for (long long k = 0; k < n; k++) at[k * inner] = result[size_t(k)];
-      }
-    inner *= n;
-  }
-}
+/* Of FFTW, execution alone may go on in several threads at a time. */
+std::mutex planner;
 
 /* Where element (i, j, k) of one batch member stands: ((i * e1 + j) * e2 + k) * stride. */
 struct Layout {
   long long extent[3], embed[3], stride, dist;
   long long at(long long i, long long j, long long k) const { return ((i * embed[1] + j) * embed[2] + k) * stride; }
-  /* elements from the first to behind the last of all members */
-  long long span(long long batch) const { return at(extent[0] - 1, extent[1] - 1, extent[2] - 1) + (batch - 1) * dist + 1; }
 };
 
 bool real_in(cufftType t) { return t == CUFFT_R2C || t == CUFFT_D2Z; }
@@ -111,39 +89,52 @@ Layout layout_of(const Plan &p, bool in, bool real, bool half, bool in_place) {
   return l;
 }
 
-template <class F> void each(const Layout &l, F f) {
-  for (long long i = 0; i < l.extent[0]; i++)
-    for (long long j = 0; j < l.extent[1]; j++)
-      for (long long k = 0; k < l.extent[2]; k++) f(i, j, k);
+/* f(place in memory) for all elements of all members, in the order of a dense array. */
+template <class F> void each(const Layout &l, long long batch, F f) {
+  for (long long b = 0; b < batch; b++)
+    for (long long i = 0; i < l.extent[0]; i++)
+      for (long long j = 0; j < l.extent[1]; j++)
+        for (long long k = 0; k < l.extent[2]; k++) f(b * l.dist + l.at(i, j, k));
 }
 
-/* R: float or double. */
-template <class R> void run(const Plan &p, const void *in, void *out, int sign) {
-  using C = std::complex<R>;
+/* The members of one side one after another, without holes. cuFFT documents that C2R overwrites its input, wherever the result
+   goes: `spoil` makes it NaN, so that whoever needs it afterwards sees it. */
+template <class T> std::vector<T> gather(T *from, const Layout &l, long long batch, bool spoil) {
+  std::vector<T> dense;
+  dense.reserve(size_t(batch * l.extent[0] * l.extent[1] * l.extent[2]));
+  each(l, batch, [&](long long at) { dense.push_back(from[at]); });
+  if (spoil) each(l, batch, [&](long long at) { memset(static_cast<void *>(from + at), 0xff, sizeof(T)); });
+  return dense;
+}
+
+/* R: float or double. From a dense copy of the input, which FFTW may destroy, to where the result belongs: so input and output may be
+   the same memory in any layout. */
+template <class R> CUresult run(const Plan &p, void *in, void *out, int sign) {
+  using F = Fftw<R>;
+  using C = typename F::Complex;
   bool rin = real_in(p.type), rout = real_out(p.type), same = in == out;
   Layout from = layout_of(p, true, rin, rout, same), to = layout_of(p, false, rout, rin, same);
-  long long n[3];
-  for (int d = 0; d < 3; d++) n[d] = rin ? from.extent[d] : to.extent[d];
-  auto flat = [&](long long i, long long j, long long k) { return size_t((i * n[1] + j) * n[2] + k); };
-  for (long long b = 0; b < p.batch; b++) {
-    std::vector<z> a(size_t(n[0] * n[1] * n[2]));
-    each(from, [&](long long i, long long j, long long k) {
-      long long at = from.at(i, j, k) + b * from.dist;
-      if (rin) a[flat(i, j, k)] = double(static_cast<const R *>(in)[at]);
-      else a[flat(i, j, k)] = z(static_cast<const C *>(in)[at]);
-    });
-    if (rout) /* the other half of the spectrum is the conjugate of this one */
-      for (long long i = 0; i < n[0]; i++)
-        for (long long j = 0; j < n[1]; j++)
-          for (long long k = from.extent[2]; k < n[2]; k++)
-            a[flat(i, j, k)] = std::conj(a[flat((n[0] - i) % n[0], (n[1] - j) % n[1], n[2] - k)]);
-    transform_all(a, p, sign);
-    each(to, [&](long long i, long long j, long long k) {
-      long long at = to.at(i, j, k) + b * to.dist;
-      if (rout) static_cast<R *>(out)[at] = R(a[flat(i, j, k)].real());
-      else static_cast<C *>(out)[at] = C(a[flat(i, j, k)]);
-    });
-  }
+  const long long *e = from.extent, *n = rin ? from.extent : to.extent;
+  fftw_iodim64 dims[3] = {{n[0], e[1] * e[2], to.embed[1] * to.embed[2] * to.stride},
+                          {n[1], e[2], to.embed[2] * to.stride},
+                          {n[2], 1, to.stride}};
+  fftw_iodim64 members = {p.batch, e[0] * e[1] * e[2], to.dist};
+  const unsigned flags = FFTW_ESTIMATE | FFTW_UNALIGNED; /* ESTIMATE: to plan touches no data */
+  std::vector<R> reals;
+  std::vector<std::complex<R>> complexes;
+  if (rin) reals = gather(static_cast<R *>(in), from, p.batch, false);
+  else complexes = gather(static_cast<std::complex<R> *>(in), from, p.batch, rout);
+  C *spectrum = reinterpret_cast<C *>(complexes.data());
+  std::unique_lock<std::mutex> guard(planner);
+  auto plan = rin    ? F::r2c(3, dims, 1, &members, reals.data(), static_cast<C *>(out), flags)
+              : rout ? F::c2r(3, dims, 1, &members, spectrum, static_cast<R *>(out), flags)
+                     : F::c2c(3, dims, 1, &members, spectrum, static_cast<C *>(out), sign, flags);
+  if (plan == nullptr) return CUDA_ERROR_UNKNOWN;
+  guard.unlock();
+  F::execute(plan);
+  guard.lock();
+  F::destroy(plan);
+  return CUDA_SUCCESS;
 }
 
 cufftResult exec(cufftHandle h, cufftType type, void *in, void *out, int direction, const char *what) {
@@ -158,28 +149,28 @@ cufftResult exec(cufftHandle h, cufftType type, void *in, void *out, int directi
   if (in == nullptr || out == nullptr || (direction != CUFFT_FORWARD && direction != CUFFT_INVERSE)) return CUFFT_INVALID_VALUE;
   bool dbl = type == CUFFT_Z2Z || type == CUFFT_D2Z || type == CUFFT_Z2D;
   size_t real = dbl ? sizeof(double) : sizeof(float);
-  Layout from = layout_of(p, true, real_in(type), real_out(type), in == out), to = layout_of(p, false, real_out(type), real_in(type), in == out);
-  auto touch = [&](void *base, const Layout &l, bool is_real, bool write) {
+  Layout from = layout_of(p, true, real_in(type), real_out(type), in == out);
+  Layout to = layout_of(p, false, real_out(type), real_in(type), in == out);
+  auto touch = [&](void *base, const Layout &l, bool is_real, bool write, bool both) {
     size_t e = is_real ? real : 2 * real;
     bool dense = l.stride == 1 && l.embed[2] == l.extent[2];
     size_t rows = size_t(l.extent[0] * l.extent[1]);
     std::vector<sg::Touch> t;
     for (long long b = 0; b < p.batch; b++) {
       char *at = static_cast<char *>(base) + size_t(b * l.dist) * e;
-      if (dense && l.embed[1] == l.extent[1]) t.push_back({uintptr_t(at), rows * size_t(l.extent[2]) * e, 0, 1, write, false});
+      if (dense && l.embed[1] == l.extent[1]) t.push_back({uintptr_t(at), rows * size_t(l.extent[2]) * e, 0, 1, write, both});
       else
         for (long long i = 0; i < l.extent[0]; i++)
           for (long long j = 0; j < l.extent[1]; j++)
-            t.push_back({uintptr_t(at) + size_t(l.at(i, j, 0)) * e, e, size_t(l.stride) * e, size_t(l.extent[2]), write, false});
+            t.push_back({uintptr_t(at) + size_t(l.at(i, j, 0)) * e, e, size_t(l.stride) * e, size_t(l.extent[2]), write, both});
     }
     return t;
   };
-  std::vector<sg::Touch> touches = touch(in, from, real_in(type), false), written = touch(out, to, real_out(type), true);
+  std::vector<sg::Touch> touches = touch(in, from, real_in(type), real_out(type), real_out(type)),
+                         written = touch(out, to, real_out(type), true, false);
   touches.insert(touches.end(), written.begin(), written.end());
   CUresult r = sg::export_enqueue(p.stream, what, std::move(touches), [=] {
-    if (dbl) run<double>(p, in, out, direction);
-    else run<float>(p, in, out, direction);
-    return CUDA_SUCCESS;
+    return dbl ? run<double>(p, in, out, direction) : run<float>(p, in, out, direction);
   });
   return r == CUDA_SUCCESS ? CUFFT_SUCCESS : CUFFT_EXEC_FAILED;
 }
@@ -190,17 +181,19 @@ cufftResult make(cufftHandle h, int rank, const I *n, const I *in_embed, long lo
   std::lock_guard<std::mutex> guard(mutex);
   Plan *p = find(h);
   if (p == nullptr || p->made) return CUFFT_INVALID_PLAN;
-  if (rank < 1 || rank > 3 || n == nullptr || batch < 1) return CUFFT_INVALID_SIZE;
+  if (rank < 1 || rank > 3 || n == nullptr) return CUFFT_INVALID_VALUE;
+  if (batch < 1) return CUFFT_INVALID_SIZE;
   if (type != CUFFT_C2C && type != CUFFT_Z2Z && type != CUFFT_R2C && type != CUFFT_D2Z && type != CUFFT_C2R && type != CUFFT_Z2D)
     return CUFFT_INVALID_TYPE;
-  bool embedded = in_embed != nullptr && out_embed != nullptr;
+  bool embedded = in_embed != nullptr && out_embed != nullptr; /* one alone is ignored, strides too */
+  if (embedded && (in_stride < 1 || out_stride < 1)) return CUFFT_INVALID_VALUE;
   for (int d = 0; d < rank; d++) {
     if (n[d] < 1) return CUFFT_INVALID_SIZE;
+    if (embedded && d > 0 && (in_embed[d] < 1 || out_embed[d] < 1)) return CUFFT_INVALID_VALUE; /* [0] is in no address */
     p->n[d] = n[d];
     p->in_embed[d] = embedded ? in_embed[d] : 1;
     p->out_embed[d] = embedded ? out_embed[d] : 1;
   }
-  if (embedded && (in_stride < 1 || out_stride < 1)) return CUFFT_INVALID_SIZE;
   p->rank = rank;
   p->embedded = embedded;
   p->in_stride = in_stride, p->in_dist = in_dist;

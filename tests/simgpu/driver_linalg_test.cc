@@ -1,8 +1,7 @@
-/* cuBLAS, cuSOLVER, cuSPARSE and cuFFT against plain loops, with leading dimensions larger than they must be. */
+/* cuBLAS, cuSOLVER and cuSPARSE against plain loops, with leading dimensions larger than they must be. */
 #include "driver_test_util.h"
 
 #include <cublas_v2.h>
-#include <cufft.h>
 #include <cusolverDn.h>
 #include <cusparse.h>
 
@@ -12,7 +11,6 @@
 
 #define BLAS(name) reinterpret_cast<decltype(&name)>(symbol("libcublas.so.13", SYMBOL_TEXT(name)))
 #define SOLVER(name) reinterpret_cast<decltype(&name)>(symbol("libcusolver.so.12", #name))
-#define FFT(name) reinterpret_cast<decltype(&name)>(symbol("libcufft.so.12", #name))
 #define BOK(call) ASSERT_EQ(call, CUBLAS_STATUS_SUCCESS)
 #define SOK(call) ASSERT_EQ(call, CUSOLVER_STATUS_SUCCESS)
 
@@ -370,51 +368,6 @@ TEST_F(Linalg, SingularValuesAndEigenvalues) {
   for (int i = 0; i < n; i++) ASSERT_NEAR(hw[size_t(n - 1 - i)], hs[size_t(i)] * hs[size_t(i)], 1e-12);
 }
 
-TEST_F(Linalg, FourierOfOddAndCompositeLengths) {
-  for (int n : {1, 7, 12, 49, 60}) {
-    std::vector<double> r = noise(size_t(4 * n), 1);
-    std::vector<z> a(size_t(2 * n)); /* a batch of two */
-    for (size_t i = 0; i < a.size(); i++) a[i] = z(r[2 * i], r[2 * i + 1]);
-    z *da = up(a), *db = empty<z>(a.size());
-    cufftHandle plan;
-    ASSERT_EQ(FFT(cufftPlan1d)(&plan, n, CUFFT_Z2Z, 2), CUFFT_SUCCESS);
-    ASSERT_EQ(FFT(cufftSetStream)(plan, reinterpret_cast<cudaStream_t>(stream[0])), CUFFT_SUCCESS);
-    ASSERT_EQ(FFT(cufftExecZ2Z)(plan, reinterpret_cast<cufftDoubleComplex *>(da), reinterpret_cast<cufftDoubleComplex *>(db), CUFFT_FORWARD),
-              CUFFT_SUCCESS);
-    std::vector<z> got = down(db, a.size());
-    for (int b = 0; b < 2; b++)
-      for (int k = 0; k < n; k++) {
-        z want = 0;
-        for (int j = 0; j < n; j++) want += a[size_t(b * n + j)] * std::polar(1.0, -2 * M_PI * j * k / n);
-        ASSERT_LT(std::abs(got[size_t(b * n + k)] - want), 1e-11) << n << " " << k;
-      }
-    ASSERT_EQ(FFT(cufftDestroy)(plan), CUFFT_SUCCESS);
-  }
-}
-
-TEST_F(Linalg, FourierOfRealRectanglesAndBack) {
-  constexpr int ny = 6, nx = 9, half = nx / 2 + 1;
-  std::vector<double> a = noise(ny * nx, 3);
-  double *da = up(a), *back = empty<double>(ny * nx);
-  z *spectrum = empty<z>(ny * half);
-  cufftHandle there, again;
-  ASSERT_EQ(FFT(cufftPlan2d)(&there, ny, nx, CUFFT_D2Z), CUFFT_SUCCESS);
-  ASSERT_EQ(FFT(cufftPlan2d)(&again, ny, nx, CUFFT_Z2D), CUFFT_SUCCESS);
-  for (cufftHandle p : {there, again}) ASSERT_EQ(FFT(cufftSetStream)(p, reinterpret_cast<cudaStream_t>(stream[0])), CUFFT_SUCCESS);
-  EXPECT_EQ(FFT(cufftExecZ2Z)(there, nullptr, nullptr, CUFFT_FORWARD), CUFFT_INVALID_TYPE);
-  ASSERT_EQ(FFT(cufftExecD2Z)(there, da, reinterpret_cast<cufftDoubleComplex *>(spectrum)), CUFFT_SUCCESS);
-  std::vector<z> s = down(spectrum, ny * half);
-  z want = 0;
-  for (int y = 0; y < ny; y++)
-    for (int x = 0; x < nx; x++) want += a[size_t(y * nx + x)] * std::polar(1.0, -2 * M_PI * (2.0 * y / ny + 3.0 * x / nx));
-  EXPECT_LT(std::abs(s[2 * half + 3] - want), 1e-12);
-  ASSERT_EQ(FFT(cufftExecZ2D)(again, reinterpret_cast<cufftDoubleComplex *>(spectrum), back), CUFFT_SUCCESS);
-  std::vector<double> b = down(back, ny * nx);
-  for (size_t i = 0; i < b.size(); i++) ASSERT_NEAR(b[i], a[i] * ny * nx, 1e-12);
-  ASSERT_EQ(FFT(cufftDestroy)(there), CUFFT_SUCCESS);
-  ASSERT_EQ(FFT(cufftDestroy)(again), CUFFT_SUCCESS);
-}
-
 TEST_F(Linalg, VersionsAndSparseHandles) {
   auto property = reinterpret_cast<decltype(&cusparseGetProperty)>(symbol("libcusparse.so.12", "cusparseGetProperty"));
   auto create = reinterpret_cast<decltype(&cusparseCreate)>(symbol("libcusparse.so.12", "cusparseCreate"));
@@ -428,8 +381,6 @@ TEST_F(Linalg, VersionsAndSparseHandles) {
   ASSERT_EQ(destroy(sparse), CUSPARSE_STATUS_SUCCESS);
   BOK(BLAS(cublasGetVersion)(blas, &v));
   EXPECT_EQ(v, CUBLAS_VERSION);
-  ASSERT_EQ(FFT(cufftGetVersion)(&v), CUFFT_SUCCESS);
-  EXPECT_EQ(v, CUFFT_VERSION);
   BOK(BLAS(cublasGetProperty)(MAJOR_VERSION, &v));
   EXPECT_EQ(v, CUBLAS_VER_MAJOR);
   SOK(SOLVER(cusolverGetProperty)(MAJOR_VERSION, &v));
