@@ -3,10 +3,11 @@
  *
  * A clique is the set of devices that a session uses, with a communicator for each, made at the first copy. It has a thread, the only
  * one that calls NCCL for it, so that all members see the same order of operations, and a stream on each device. A copy to one or
- * some members is a group of sends and receives, a copy to all others a broadcast. Up to MX_IN_FLIGHT are under way.
+ * some members is a group of sends and receives, a copy to all others a broadcast, the joining of accumulators a reduction. Up to
+ * MX_IN_FLIGHT are under way.
  *
- * Where NCCL fails, at the call or later, the communicators are aborted for good, and what was under way is copied again through a
- * pinned buffer, as is all that comes after: the source of a copy stands still until its end is told, so nothing is lost.
+ * Where NCCL fails, at the call or later, the communicators are aborted for good, and what was under way is copied again through
+ * pinned buffers, or joined there, as is all that comes after: what is read stands still until the end is told, so nothing is lost.
  */
 #include "cuda/device.h"
 
@@ -40,6 +41,8 @@ struct mx_clique {
 };
 
 static mx_member *of(mx_clique *q, const mx_device *d) { return &q->member[((const mx_cuda *)d)->rank]; }
+
+int mx_clique_members(const mx_clique *q) { return q->n; }
 
 CUstream mx_clique_stream(const mx_cuda *dev) { return dev->clique->member[dev->rank].stream; }
 
@@ -100,12 +103,35 @@ static mars_status look(const mx_clique *q, mars_error *err) {
   return MARS_OK;
 }
 
-/* The calls of one set, inside of a group: what has been opened is closed, also after a failure. */
-static int call_group(mx_clique *q, const mx_transfer *set) {
-  const mx_member *root = of(q, set->peer);
-  int result = q->cu->ncclGroupStart(), end, n = 0;
+static int nccl_type(mars_dtype dt) {
+  switch (dt) {
+  case MARS_I8: return MX_NCCL_INT8;
+  case MARS_I32: return MX_NCCL_INT32;
+  case MARS_U32: return MX_NCCL_UINT32;
+  case MARS_I64: return MX_NCCL_INT64;
+  case MARS_U64: return MX_NCCL_UINT64;
+  default: return MX_NCCL_BYTES; /* u8 */
+  }
+}
 
-  if (result != 0) return result;
+static int call_joins(mx_clique *q, const mx_transfer *set) {
+  static const int op[] = {[MX_JOIN_SUM] = MX_NCCL_SUM, [MX_JOIN_PROD] = MX_NCCL_PROD, [MX_JOIN_MIN] = MX_NCCL_MIN, [MX_JOIN_MAX] = MX_NCCL_MAX};
+  const size_t count = set->bytes / mars_dtype_bytes(set->join.dtype);
+  const mx_member *root = of(q, set->on);
+  int result = 0;
+
+  for (const mx_transfer *t = set; t != NULL && result == 0; t = t->also) {
+    const mx_member *m = of(q, t->on);
+
+    result = q->cu->ncclReduce(t->src, m == root ? set->dst : NULL, count, nccl_type(set->join.dtype), op[set->join.op], root->dev->rank, m->comm, m->stream);
+  }
+  return result;
+}
+
+static int call_copies(mx_clique *q, const mx_transfer *set) {
+  const mx_member *root = of(q, set->peer);
+  int result = 0, n = 0;
+
   for (const mx_transfer *t = set; t != NULL; t = t->also) n++;
   if (n > 1 && n + 1 == q->n)
     result = q->cu->ncclBroadcast(set->src, (void *)(uintptr_t)set->src, set->bytes, MX_NCCL_BYTES, root->dev->rank, root->comm, root->stream);
@@ -119,6 +145,15 @@ static int call_group(mx_clique *q, const mx_transfer *set) {
     result = q->cu->ncclSend(t->src, t->bytes, MX_NCCL_BYTES, to->dev->rank, root->comm, root->stream);
     if (result == 0) result = q->cu->ncclRecv(t->dst, t->bytes, MX_NCCL_BYTES, root->dev->rank, to->comm, to->stream);
   }
+  return result;
+}
+
+/* The calls of one set, inside of a group: what has been opened is closed, also after a failure. */
+static int call_group(mx_clique *q, const mx_transfer *set) {
+  int result = q->cu->ncclGroupStart(), end;
+
+  if (result != 0) return result;
+  result = set->kind == MX_TRANSFER_JOIN ? call_joins(q, set) : call_copies(q, set);
   end = q->cu->ncclGroupEnd();
   return result != 0 ? result : end;
 }
@@ -137,7 +172,7 @@ static mars_status issue(mx_clique *q, const mx_transfer *set, int at, mars_erro
 
   MX_TRY(look(q, err));
   MX_TRY(begin_nccl(q, err));
-  MX_TRY(said(q, call_group(q, set), "a copy between devices", err));
+  MX_TRY(said(q, call_group(q, set), set->kind == MX_TRANSFER_JOIN ? "a reduction" : "a copy between devices", err));
   MX_TRY(mark(q, of(q, set->peer), at, err));
   for (const mx_transfer *t = set; t != NULL; t = t->also) MX_TRY(mark(q, of(q, t->on), at, err));
 
@@ -207,9 +242,60 @@ done:
   return st;
 }
 
+/* What a reduction of a GPU gives: integers wrap around. */
+#define FOLD(T, U)                                                                                       \
+  do {                                                                                                   \
+    T *x = (T *)(void *)a;                                                                               \
+    const T *y = (const T *)(const void *)b;                                                             \
+    for (size_t i = 0; i < bytes / sizeof(T); i++) {                                                     \
+      if (op == MX_JOIN_SUM) x[i] = (T)((U)x[i] + (U)y[i]);                                              \
+      else if (op == MX_JOIN_PROD) x[i] = (T)((U)x[i] * (U)y[i]);                                        \
+      else if ((op == MX_JOIN_MIN) == (y[i] < x[i])) x[i] = y[i];                                        \
+    }                                                                                                    \
+  } while (0)
+
+static void fold(mx_join_op op, mars_dtype dtype, char *a, const char *b, size_t bytes) {
+  switch (dtype) {
+  case MARS_I8: FOLD(int8_t, uint32_t); break;
+  case MARS_U8: FOLD(uint8_t, uint32_t); break;
+  case MARS_I32: FOLD(int32_t, uint32_t); break;
+  case MARS_U32: FOLD(uint32_t, uint32_t); break;
+  case MARS_I64: FOLD(int64_t, uint64_t); break;
+  default: FOLD(uint64_t, uint64_t); break;
+  }
+}
+
+/* A JOIN by the host, block by block. */
+static mars_status joined_here(mx_clique *q, mx_transfer *set, mars_error *err) {
+  const size_t block = MX_STAGE_BYTES / 2;
+  char *more = q->stage + block;
+  mars_status st = MARS_OK;
+
+  for (size_t at = 0; at < set->bytes; at += block) {
+    const size_t n = set->bytes - at < block ? set->bytes - at : block;
+
+    for (const mx_transfer *t = set; t != NULL; t = t->also) {
+      set->failed = t->on;
+      MX_TRY(half(q, of(q, t->on), false, t == set ? q->stage : more, t->src + at, n, err));
+      if (t != set) fold(set->join.op, set->join.dtype, q->stage, more, n);
+    }
+    set->failed = set->on;
+    MX_TRY(half(q, of(q, set->on), true, set->dst + at, q->stage, n, err));
+  }
+
+done:
+  return st;
+}
+
 /* ---- the thread ---- */
 
 static void finish(mx_clique *q, mx_transfer *set, bool there) {
+  if (set->kind == MX_TRANSFER_JOIN) {
+    mx_error_clear(&set->err);
+    set->status = there ? MARS_OK : joined_here(q, set, &set->err);
+    set->done(set);
+    return;
+  }
   while (set != NULL) {
     mx_transfer *next = set->also; /* what is told of is the engine's again */
 
@@ -225,7 +311,7 @@ static void give_up(mx_clique *q, const mars_error *why) {
   char text[400];
 
   if (!q->broken) {
-    snprintf(text, sizeof text, "copies between CUDA devices go through the host from now on: %.300s", why->message);
+    snprintf(text, sizeof text, "what CUDA devices exchange goes through the host from now on: %.300s", why->message);
     if (q->member[0].dev->log != NULL) q->member[0].dev->log(q->member[0].dev->log_user, MARS_LOG_WARNING, text);
   }
   abort_nccl(q);

@@ -138,6 +138,23 @@ static void cuda_broadcast(mx_device *d, mx_transfer *const *list, mx_device *co
   for (int i = 0; i < n && dev->clique == NULL; i++) cuda_transfer(to[i], list[i]);
 }
 
+/* All members of the communicators take part. */
+static bool cuda_can_join(mx_device *d, int n) {
+  const mx_cuda *dev = (const mx_cuda *)d;
+
+  return dev->clique != NULL && mx_clique_members(dev->clique) == n;
+}
+
+static void cuda_join(mx_device *d, mx_transfer *const *list, mx_device *const *of, int n) {
+  const mx_cuda *dev = (const mx_cuda *)d;
+
+  for (int i = 0; i < n; i++) {
+    list[i]->on = of[i];
+    list[i]->also = i + 1 < n ? list[i + 1] : NULL;
+  }
+  mx_clique_push(dev->clique, list[0]);
+}
+
 static bool cuda_can_program(mx_device *d, const mx_program *prog) {
   (void)d;
   return mx_cuda_has(mx_cuda_load(MX_LIB_NVRTC), MX_LIB_NVRTC) && mx_text_can(prog, NULL);
@@ -213,6 +230,8 @@ static const mx_device_ops cuda_ops = {
     .tile_scratch = cuda_tile_scratch,
     .can_peer = cuda_can_peer,
     .broadcast = cuda_broadcast,
+    .can_join = cuda_can_join,
+    .join = cuda_join,
     .reaches = mx_cuda_reaches,
     .mark_create = mx_cuda_mark_create,
     .mark_wait = mx_cuda_mark_wait,

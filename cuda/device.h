@@ -195,9 +195,11 @@ void mx_lane_push(mx_lane *lane, mx_transfer *t);
 void mx_clique_join(mx_cuda *const *devs, int n);
 /* Takes the clique from all its members; nothing may be under way. NULL is fine. */
 void mx_clique_destroy(mx_clique *q);
+int mx_clique_members(const mx_clique *q);
 /* On which a member sends and receives. */
 CUstream mx_clique_stream(const mx_cuda *dev);
-/* Queue copies of the same bytes from one member to others: PEER transfers, linked by `also`, `on` set. */
+/* Queue copies of the same bytes from one member to others: PEER transfers, linked by `also`, `on` set. Or a JOIN of all members, first
+   that of the one which gets it. */
 void mx_clique_push(mx_clique *q, mx_transfer *first);
 /* Whether memory of `peer` can be read over the link. */
 bool mx_cuda_linked(const mx_cuda *dev, const mx_cuda *peer);

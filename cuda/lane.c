@@ -38,6 +38,7 @@ static mars_status begin_copy(mx_lane *lane, const mx_transfer *t, mars_error *e
   switch (t->kind) {
   case MX_TRANSFER_UP: return mx_cuda_check(dev, cu->cuMemcpyHtoDAsync(dst, t->src, t->bytes, lane->stream), "a copy to the device", err);
   case MX_TRANSFER_DOWN: return mx_cuda_check(dev, cu->cuMemcpyDtoHAsync(t->dst, src, t->bytes, lane->stream), "a copy to the host", err);
+  case MX_TRANSFER_JOIN: break; /* not a lane's */
   case MX_TRANSFER_PEER: {
     const mx_cuda *peer = (const mx_cuda *)t->peer;
 

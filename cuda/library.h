@@ -23,7 +23,11 @@ int cusparseGetProperty(libraryPropertyType type, int *value);
 int cufftGetVersion(int *version);
 int ncclGetVersion(int *version);
 typedef struct ncclComm *mx_nccl_comm;
-enum { MX_NCCL_BYTES = 1 /* ncclUint8 */, MX_NCCL_IN_PROGRESS = 7 };
+enum { /* as in nccl.h */
+  MX_NCCL_INT8, MX_NCCL_BYTES, MX_NCCL_INT32, MX_NCCL_UINT32, MX_NCCL_INT64, MX_NCCL_UINT64,
+  MX_NCCL_SUM = 0, MX_NCCL_PROD, MX_NCCL_MAX, MX_NCCL_MIN,
+  MX_NCCL_IN_PROGRESS = 7
+};
 int ncclCommInitAll(mx_nccl_comm *comms, int n, const int *devices);
 int ncclCommDestroy(mx_nccl_comm comm);
 int ncclCommAbort(mx_nccl_comm comm);
@@ -33,6 +37,7 @@ int ncclGroupEnd(void);
 int ncclSend(const void *at, size_t count, int type, int peer, mx_nccl_comm comm, CUstream stream);
 int ncclRecv(void *at, size_t count, int type, int peer, mx_nccl_comm comm, CUstream stream);
 int ncclBroadcast(const void *from, void *to, size_t count, int type, int root, mx_nccl_comm comm, CUstream stream);
+int ncclReduce(const void *from, void *to, size_t count, int type, int op, int root, mx_nccl_comm comm, CUstream stream);
 const char *ncclGetErrorString(int result);
 int nvmlInit_v2(void);
 int nvmlShutdown(void);

@@ -109,11 +109,13 @@ typedef struct mx_transfer mx_transfer;
 typedef enum mx_transfer_kind {
   MX_TRANSFER_UP,   /* host arena -> this device */
   MX_TRANSFER_DOWN, /* this device -> host arena */
-  MX_TRANSFER_PEER  /* `peer` -> this device */
+  MX_TRANSFER_PEER, /* `peer` -> this device */
+  MX_TRANSFER_JOIN  /* see join */
 } mx_transfer_kind;
 struct mx_transfer {
   mx_transfer_kind kind;
   mx_device *peer; /* PEER: whose memory src is; else NULL */
+  mx_join join;    /* JOIN */
   char *dst;
   const char *src;
   size_t bytes;
@@ -122,12 +124,12 @@ struct mx_transfer {
   /* filled before done */
   mars_status status;
   mars_error err;
-  mx_device *failed;        /* PEER: with MARS_E_DEVICE, which of the two is lost, where that is known; else NULL */
+  mx_device *failed;        /* PEER, JOIN: with MARS_E_DEVICE, which of them is lost, where that is known; else NULL */
   mx_transfer *next, *also; /* these three are the device's own */
   mx_device *on;
 };
 
-/* Copies of the same bytes that may go together. */
+/* Copies of the same bytes that may go together; accumulators that are joined. */
 enum { MX_MOST_BROADCAST = 16 };
 
 /* What the planner may know of a device. */
@@ -179,6 +181,13 @@ typedef struct mx_device_ops {
   /* Queue PEER transfers of the same bytes of this device to others of its kind, list[i] to to[i], 2 <= n <= MX_MOST_BROADCAST: as n
      calls of transfer, but the bytes may leave this device once only. NULL: they are queued one by one. */
   void (*broadcast)(mx_device *dev, mx_transfer *const *list, mx_device *const *to, int n);
+  /* Whether accumulators of n devices of this one's kind, as many as one session has connected, are joined by `join`. NULL: never; they
+     are copied to one of them, and a kernel joins them. */
+  bool (*can_join)(mx_device *dev, int n);
+  /* Queue the joining of the accumulators list[i]->src of devices of[i], this one among them once: list[0]->dst, on this device, gets
+     them element by element by list[0]->join. list[0] alone is told of, once; the others lend their room until then. Sources stand
+     still: after a failure they are what they were. */
+  void (*join)(mx_device *dev, mx_transfer *const *list, mx_device *const *of, int n);
   /* Whether kernels of this device reach [data, data + bytes) of the caller's; err says why not. NULL: they reach none. */
   mars_status (*reaches)(mx_device *dev, const void *data, size_t bytes, mars_error *err);
   /* A mark at the end of what is in the caller's stream now; whatever is queued after mark_wait runs when that has ended. From

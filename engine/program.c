@@ -61,6 +61,32 @@ void mx_acc_layout_of(mx_acc acc, mars_dtype src, int64_t kept, mx_acc_layout *o
   }
 }
 
+static bool join_op(mx_acc acc, mx_join_op *out) {
+  switch (acc) {
+  case MX_ACC_SUM:
+  case MX_ACC_COUNT: *out = MX_JOIN_SUM; return true;
+  case MX_ACC_PROD: *out = MX_JOIN_PROD; return true;
+  case MX_ACC_MIN:
+  case MX_ACC_FMIN:
+  case MX_ACC_ALL: *out = MX_JOIN_MIN; return true;
+  case MX_ACC_MAX:
+  case MX_ACC_FMAX:
+  case MX_ACC_ANY: *out = MX_JOIN_MAX; return true;
+  default: return false;
+  }
+}
+
+bool mx_acc_join_of(mx_acc acc, mars_dtype src, mx_join *out) {
+  mx_acc_layout l;
+  if (!join_op(acc, &out->op)) return false;
+  mx_acc_layout_of(acc, src, 1, &l);
+  out->dtype = l.dtype[0] == MARS_BOOL ? MARS_U8 : l.dtype[0];
+  switch (out->dtype) {
+  case MARS_I8: case MARS_U8: case MARS_I32: case MARS_U32: case MARS_I64: case MARS_U64: return true;
+  default: return false;
+  }
+}
+
 /* ---- text ---- */
 
 typedef struct writer {

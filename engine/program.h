@@ -113,6 +113,16 @@ typedef struct mx_acc_layout {
 
 void mx_acc_layout_of(mx_acc acc, mars_dtype src, int64_t kept, mx_acc_layout *out);
 
+/* Accumulators that are joined by one operation, element by element, with the same bits in any order. */
+typedef enum mx_join_op { MX_JOIN_SUM, MX_JOIN_PROD, MX_JOIN_MIN, MX_JOIN_MAX } mx_join_op;
+typedef struct mx_join {
+  mx_join_op op;
+  mars_dtype dtype; /* of the accumulator's one part: an integer of 8, 32 or 64 bits; bool as u8 */
+} mx_join;
+/* false: floats, whose sums depend on the order and whose NaNs and signed zeros on the comparison; accumulators of more than one part;
+   integers of 16 bits, for which collective operations of devices have no type. */
+bool mx_acc_join_of(mx_acc acc, mars_dtype src, mx_join *out);
+
 /* Text of a program, for mars plan and for messages; returns length needed like snprintf. */
 int mx_program_text(const mx_program *prog, char *buf, size_t bytes);
 

@@ -27,6 +27,7 @@ typedef struct mx_machine { /* what planning may know */
   int n_devices;
   uint8_t use[MX_MAX_DEVICES]; /* devices that share the work, in the order that the user gave */
   int n_use;
+  uint32_t joined; /* bit d: devices whose accumulators can be joined into one of them in one go, all of them or none */
   int threads;
   int64_t chunk_elements; /* 0: choose */
   bool no_fusion;

@@ -11,8 +11,8 @@
 
 namespace {
 
-std::vector<char> noise(size_t n) {
-  std::mt19937 rng(1);
+std::vector<char> noise(size_t n, unsigned seed = 1) {
+  std::mt19937 rng(seed);
   std::vector<char> out(n);
   for (char &c : out) c = (char)rng();
   return out;
@@ -24,11 +24,11 @@ protected:
     if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "only the simulated platform has links and faults to order";
   }
   // `n` devices of the platform's, with these settings, connected.
-  mars_status open(int n, const std::string &settings, mars_error *err) {
+  mars_status open(int n, const std::string &settings, mars_error *err, size_t bytes = 4 << 20) {
     EXPECT_TRUE(cuda_sim_configure(settings.c_str())) << settings;
     for (int i = 0; i < n; i++) {
       vm_dev *dev = nullptr;
-      mars_status st = vm_open_cuda(i, 4 << 20, &dev, err);
+      mars_status st = vm_open_cuda(i, bytes, &dev, err);
       if (st != MARS_OK) return st;
       devs_.push_back(dev);
     }
@@ -58,6 +58,41 @@ protected:
     mars_status st = transfer_broadcast(devs_.data(), n, rounds, bytes, src.data(), dst.data(), err);
     for (int i = 1; i < n && st == MARS_OK; i++) EXPECT_EQ(got[(size_t)i], src) << "device " << i;
     return st;
+  }
+  // Accumulators of noise, joined on devs_[root]: checked against a fold here.
+  template <typename T> mars_status join(int root, int op, mars_dtype dtype, size_t count, mars_error *err) {
+    std::vector<std::vector<char>> src;
+    std::vector<const char *> at;
+    std::vector<T> want(count), got(count);
+    for (size_t d = 0; d < devs_.size(); d++) {
+      src.push_back(noise(count * sizeof(T), (unsigned)d + 1));
+      const T *x = (const T *)src.back().data();
+      for (size_t i = 0; i < count; i++) {
+        const T w = want[i];
+        switch (d == 0 ? -1 : op) {
+        case 0: (void)__builtin_add_overflow(w, x[i], &want[i]); break;
+        case 1: (void)__builtin_mul_overflow(w, x[i], &want[i]); break;
+        case 2: want[i] = std::min(w, x[i]); break;
+        case 3: want[i] = std::max(w, x[i]); break;
+        default: want[i] = x[i];
+        }
+      }
+    }
+    for (const auto &s : src) at.push_back(s.data());
+    mars_status st = transfer_join(devs_.data(), (int)devs_.size(), root, op, dtype, count, at.data(), (char *)got.data(), err);
+    EXPECT_TRUE(st != MARS_OK || got == want) << "operation " << op << " of " << mars_dtype_name(dtype) << " on " << root;
+    return st;
+  }
+  void join_all(int root, size_t count) {
+    mars_error err = {};
+    for (int op = 0; op < 4; op++) {
+      EXPECT_EQ(join<int8_t>(root, op, MARS_I8, count, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<uint8_t>(root, op, MARS_U8, count, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<int32_t>(root, op, MARS_I32, count, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<uint32_t>(root, op, MARS_U32, count, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<int64_t>(root, op, MARS_I64, count, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<uint64_t>(root, op, MARS_U64, count, &err), MARS_OK) << err.message;
+    }
   }
   std::vector<vm_dev *> devs_;
 };
@@ -89,6 +124,26 @@ TEST_F(CudaClique, BroadcastsToAllAndToSome) {
   cuda_sim_configure("seed=0");
 }
 
+// Integers of all widths that NCCL has: one reduction of the communicators, and the same by the host where NCCL has failed.
+TEST_F(CudaClique, AccumulatorsAreJoined) {
+  mars_error err = {};
+  for (const char *links : {"pcie", "none"})
+    for (int devices = 2; devices <= 4; devices++) {
+      ASSERT_EQ(open(devices, "devices=" + std::to_string(devices) + " fault= seed=3 links=" + links, &err), MARS_OK) << err.message;
+      join_all(devices - 1, 1001);
+      join_all(0, 1);
+      const uint64_t calls = cuda_sim_nccl_calls(); // 48 of a reduction for each device, between the two of a group
+      EXPECT_GE(calls, 48u * (unsigned)(devices + 2));
+      close();
+    }
+  ASSERT_EQ(open(3, "devices=3 links=pcie fault=nccl:0", &err), MARS_OK) << err.message;
+  join_all(1, 777);
+  close();
+  ASSERT_EQ(open(2, "devices=2 links=pcie fault=nccl:0", &err, 8 << 20), MARS_OK) << err.message;
+  EXPECT_EQ(join<int64_t>(1, 0, MARS_I64, (5 << 20) / 16, &err), MARS_OK) << err.message; // in more than one block
+  cuda_sim_configure("seed=0");
+}
+
 // Call n of NCCL fails, n = 0, 1, ... until none does: the copies arrive all the same, and nothing is left behind.
 TEST_F(CudaClique, EveryCallMayFail) {
   for (int devices : {2, 4}) {
@@ -100,6 +155,7 @@ TEST_F(CudaClique, EveryCallMayFail) {
       mars_error err = {};
       ASSERT_EQ(open(devices, "devices=" + std::to_string(devices) + " links=none fault=nccl:" + std::to_string(n), &err), MARS_OK) << err.message;
       EXPECT_EQ(broadcast(devices, 3, 4000, &err), MARS_OK) << err.message;
+      EXPECT_EQ(join<int32_t>(devices - 1, 0, MARS_I32, 500, &err), MARS_OK) << err.message;
       std::vector<char> src = noise(700), dst(src.size());
       EXPECT_EQ(transfer_peer(devs_[1], devs_[0], src.size(), src.data(), dst.data(), &err), MARS_OK) << err.message;
       EXPECT_EQ(src, dst);
@@ -121,6 +177,8 @@ TEST_F(CudaClique, ALostDeviceIsTold) {
     EXPECT_TRUE(st == MARS_OK || st == MARS_E_DEVICE) << err.message;
     err = {};
     EXPECT_EQ(broadcast(2, 1, 3000, &err), MARS_OK) << err.message;
+    const mars_status joined = join<uint32_t>(0, 3, MARS_U32, 300, &err);
+    EXPECT_TRUE(joined == MARS_OK || joined == MARS_E_DEVICE) << err.message;
     for (vm_dev *dev : devs_) EXPECT_EQ(vm_close(dev), 0);
     devs_.clear();
     char text[1000];

@@ -42,6 +42,17 @@ mars_status job(mars_session *s, const Array &x, Results *out, mars_error *err) 
   return st;
 }
 
+// Integers added up over rows of two devices, by a reduction of NCCL.
+const int64_t kSums = 8192;
+mars_status sums(mars_session *s, const Array &, Results *out, mars_error *err) {
+  std::vector<int64_t> y((size_t)kSums);
+  mars_random_seed(s, 3);
+  mars_tensor *t = mars_sum(mars_random_integers(s, MARS_I64, MARS_SHAPE(6, kSums), -9, 9), MARS_AXES(0));
+  mars_status st = mars_fetch(t, y.data(), y.size() * sizeof y[0], err);
+  out->assign(y.begin(), y.end());
+  return st;
+}
+
 mars_status open_on(const char *devices, mars_session **s, mars_error *err, std::string *log = nullptr, size_t device_bytes = 32 << 10,
                     int64_t chunk = 1024) {
   static const std::string folder = test_tmp();
@@ -85,8 +96,8 @@ protected:
     EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
   }
   void right(const Results &got) {
-    ASSERT_EQ(got.size(), want_.size());
-    for (size_t i = 0; i < got.size(); i++) ASSERT_NEAR(got[i], want_[i], 1e-12 * (1 + std::fabs(want_[i]))) << i;
+    ASSERT_EQ(got.size(), wanted_->size());
+    for (size_t i = 0; i < got.size(); i++) ASSERT_NEAR(got[i], (*wanted_)[i], 1e-12 * (1 + std::fabs((*wanted_)[i]))) << i;
   }
 
   struct Counts {
@@ -99,11 +110,11 @@ protected:
     Results got;
     EXPECT_TRUE(cuda_sim_configure(("fault=" + fault).c_str()));
     const uint64_t before = cuda_sim_faults();
-    mars_status st = open_on("cuda:0,cuda:1", &s, &err);
+    mars_status st = open_on("cuda:0,cuda:1", &s, &err, nullptr, device_bytes_, chunk_);
     if (st != MARS_OK) {
       EXPECT_EQ(s, nullptr);
     } else {
-      st = job(s, x_, &got, &err);
+      st = job_(s, x_, &got, &err);
       mars_session_destroy(s);
     }
     const bool happened = cuda_sim_faults() > before;
@@ -137,6 +148,10 @@ protected:
   }
 
   uint64_t nccl_calls_ = 0; // of the last time
+  mars_status (*job_)(mars_session *, const Array &, Results *, mars_error *) = job;
+  const Results *wanted_ = &want_;
+  size_t device_bytes_ = 32 << 10;
+  int64_t chunk_ = 1024;
   static Array x_;
   static Results want_;
 };
@@ -173,6 +188,33 @@ protected:
 TEST_F(CudaFaultsWithoutLinks, EveryFifthCall) { EXPECT_GT(sweep("call", "", 23, 5).failed, 2); }
 TEST_F(CudaFaultsWithoutLinks, EveryCallOfNccl) { EXPECT_GT(sweep("nccl", "", 2).right, 4); }
 TEST_F(CudaFaultsWithoutLinks, ADeviceIsLostAtEveryStep) {
+  EXPECT_GT(sweep("lose:0").right, 4);
+  EXPECT_GT(sweep("lose:1").right, 4);
+}
+
+// Accumulators that are joined by NCCL, though links lead from one device to the other.
+class CudaFaultsInJoins : public CudaFaults {
+protected:
+  void SetUp() override {
+    CudaFaults::SetUp();
+    if (IsSkipped()) return;
+    mars_session *s = nullptr;
+    mars_error err = {};
+    ASSERT_TRUE(ok(open_on("host", &s, &err), err));
+    ASSERT_TRUE(ok(sums(s, x_, &sums_, &err), err));
+    mars_session_destroy(s);
+    job_ = sums, wanted_ = &sums_, device_bytes_ = 512 << 10, chunk_ = kSums;
+    ASSERT_TRUE(cuda_sim_configure("links=pcie"));
+    Counts counts;
+    EXPECT_FALSE(once("nccl:100000", &counts));
+    EXPECT_EQ(counts.right, 1);
+    EXPECT_GE(nccl_calls_, 5u); // the communicators, the group, a reduction for each
+  }
+  Results sums_;
+};
+TEST_F(CudaFaultsInJoins, EveryCallOfNccl) { EXPECT_GT(sweep("nccl", "", 1).right, 4); }
+TEST_F(CudaFaultsInJoins, EveryThirdCall) { EXPECT_GT(sweep("call", "", 23, 3).failed, 2); }
+TEST_F(CudaFaultsInJoins, ADeviceIsLostAtEveryStep) {
   EXPECT_GT(sweep("lose:0").right, 4);
   EXPECT_GT(sweep("lose:1").right, 4);
 }

@@ -178,6 +178,38 @@ mars_status transfer_broadcast(vm_dev *const *devs, int n, int rounds, size_t by
   return st;
 }
 
+mars_status transfer_join(vm_dev *const *devs, int n, int root, int op, mars_dtype dtype, size_t count, const char *const *src, char *dst, mars_error *err) {
+  const size_t bytes = count * mars_dtype_bytes(dtype), at = (bytes + 63) & ~(size_t)63;
+  mx_device *of[16];
+  mx_transfer part[16] = {{0}}, *list[16];
+  mars_status st = MARS_OK;
+  size_t room;
+  sem_t done;
+
+  for (int i = 0; i < n && st == MARS_OK; i++) { /* the root comes first */
+    const int from = i == 0 ? root : i <= root ? i - 1 : i;
+    of[i] = vm_device(devs[from]);
+    list[i] = &part[i];
+    char *memory = of[i]->ops->memory(of[i], &room);
+    mx_transfer up = {.kind = MX_TRANSFER_UP, .dst = memory, .src = src[from], .bytes = bytes};
+    part[i] = (mx_transfer){.kind = MX_TRANSFER_JOIN, .peer = of[0], .join = {(mx_join_op)op, dtype}, .src = memory, .bytes = bytes, .done = wake, .user = &done};
+    st = all(of[i], &up, 1, err);
+  }
+  if (st != MARS_OK) return st;
+  if (!of[0]->ops->can_join(of[0], n)) return mx_fail(err, MARS_E_UNSUPPORTED, "nothing is joined among %d", n);
+  part[0].dst = (char *)of[0]->ops->memory(of[0], &room) + at;
+  sem_init(&done, 0, 0);
+  of[0]->ops->join(of[0], list, of, n);
+  sem_wait(&done);
+  sem_destroy(&done);
+  if (part[0].status != MARS_OK) {
+    if (err != NULL) *err = part[0].err;
+    return part[0].status;
+  }
+  mx_transfer down = {.kind = MX_TRANSFER_DOWN, .dst = dst, .src = part[0].dst, .bytes = bytes};
+  return all(of[0], &down, 1, err);
+}
+
 mars_status register_host(vm_dev *dev, void *memory, size_t bytes, mars_error *err) {
   mx_device *d = vm_device(dev);
 

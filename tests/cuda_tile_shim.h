@@ -35,6 +35,8 @@ void connect_devices(vm_dev *const *devs, int n);
 /* Bytes up to the first device, from its arena to those of the others at once, and down again to dst[1], ... Broadcasts, `rounds` of
    them queued at once to places one behind the other. */
 mars_status transfer_broadcast(vm_dev *const *devs, int n, int rounds, size_t bytes, const char *src, char *const *dst, mars_error *err);
+/* The accumulators src[i] of all n connected devices, joined on devices[root] (op: 0 sum, 1 product, 2 least, 3 greatest) and copied to dst. */
+mars_status transfer_join(vm_dev *const *devs, int n, int root, int op, mars_dtype dtype, size_t count, const char *const *src, char *dst, mars_error *err);
 mars_status register_host(vm_dev *dev, void *memory, size_t bytes, mars_error *err);
 /* Model and bytes of its arena. */
 const char *device_model(vm_dev *dev, size_t *bytes);

@@ -1,5 +1,8 @@
 # Devices with memory of their own: plans, movement, faults, on fake ones.
 set(here ${CMAKE_CURRENT_SOURCE_DIR})
+mars_test(devices_join_test ${here}/devices_join_test.cc ${here}/plan_shim.c)
+target_link_libraries(devices_join_test PRIVATE api_support)
+set_tests_properties(devices_join_test PROPERTIES TIMEOUT 600 LABELS "api;tsan")
 mars_test(devices_test ${here}/devices_test.cc ${here}/plan_shim.c)
 target_link_libraries(devices_test PRIVATE api_support)
 set_tests_properties(devices_test PROPERTIES TIMEOUT 600 LABELS "api;tsan")

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static fake_plan plan;
-static atomic_long calls, launched, copies[3], in_flight, most_in_flight, broadcasts;
+static atomic_long calls, launched, copies[3], in_flight, most_in_flight, broadcasts, joins;
 static int connected;
 static atomic_int alive;
 static char complaint[256];
@@ -49,7 +49,7 @@ typedef struct fake_kernel {
 
 void fake_set(const fake_plan *p) {
   plan = *p;
-  calls = launched = copies[0] = copies[1] = copies[2] = in_flight = most_in_flight = broadcasts = 0;
+  calls = launched = copies[0] = copies[1] = copies[2] = in_flight = most_in_flight = broadcasts = joins = 0;
   connected = 0;
   complaint[0] = '\0';
 }
@@ -58,6 +58,7 @@ long fake_calls(void) { return calls; }
 long fake_launched(void) { return launched; }
 long fake_copies(int kind) { return copies[kind]; }
 long fake_broadcasts(void) { return broadcasts; }
+long fake_joins(void) { return joins; }
 int fake_connected(void) { return connected; }
 long fake_most_in_flight(void) { return most_in_flight; }
 const char *fake_complaint(void) { return complaint[0] ? complaint : NULL; }
@@ -136,6 +137,77 @@ static void fake_broadcast(mx_device *dev, mx_transfer *const *list, mx_device *
       complain(f, "a broadcast of different things");
   atomic_fetch_add(&broadcasts, 1);
   for (int i = 0; i < n; i++) fake_transfer(to[i], list[i]);
+}
+
+static bool fake_can_join(mx_device *dev, int n) {
+  (void)dev;
+  return plan.joins && n == connected;
+}
+
+#define FOLD(T)                                                                         \
+  for (size_t i = 0; i < bytes / sizeof(T); i++) {                                      \
+    T x = ((T *)(void *)to)[i], y = ((const T *)(const void *)from)[i], z = 0;          \
+    switch (join.op) {                                                                  \
+    case MX_JOIN_SUM: (void)__builtin_add_overflow(x, y, &z); break;                    \
+    case MX_JOIN_PROD: (void)__builtin_mul_overflow(x, y, &z); break;                   \
+    case MX_JOIN_MIN: z = x < y ? x : y; break;                                         \
+    case MX_JOIN_MAX: z = x > y ? x : y; break;                                         \
+    }                                                                                   \
+    ((T *)(void *)to)[i] = z;                                                           \
+  }
+
+static bool fold(mx_join join, char *to, const char *from, size_t bytes) {
+  switch (join.dtype) {
+  case MARS_I8: FOLD(int8_t) return true;
+  case MARS_U8: FOLD(uint8_t) return true;
+  case MARS_I32: FOLD(int32_t) return true;
+  case MARS_U32: FOLD(uint32_t) return true;
+  case MARS_I64: FOLD(int64_t) return true;
+  case MARS_U64: FOLD(uint64_t) return true;
+  default: return false;
+  }
+}
+
+/* By a thread of its own, late. */
+typedef struct joining {
+  fake *dev;
+  int n;
+  mx_transfer *list[MX_MOST_BROADCAST];
+} joining;
+
+static void *join_main(void *arg) {
+  joining *j = arg;
+  mx_transfer *t = j->list[0];
+  if (plan.delay_us > 0) usleep((useconds_t)plan.delay_us);
+  mx_error_clear(&t->err);
+  t->status = may_fail(j->dev, "join", &t->err);
+  if (t->status == MARS_E_DEVICE) t->failed = &j->dev->base;
+  if (t->status == MARS_OK) memcpy(t->dst, t->src, t->bytes);
+  for (int i = 1; i < j->n && t->status == MARS_OK; i++)
+    if (!fold(t->join, t->dst, j->list[i]->src, t->bytes)) complain(j->dev, "a join of a dtype that devices do not join");
+  free(j);
+  t->done(t);
+  return NULL;
+}
+
+static void fake_join(mx_device *dev, mx_transfer *const *list, mx_device *const *of, int n) {
+  fake *f = (fake *)dev;
+  joining *j = malloc(sizeof *j);
+  pthread_t thread;
+  uint32_t seen = 0;
+  if (!plan.joins || n != connected || of[0] != dev) complain(f, "a join that is not offered");
+  for (int i = 0; i < n; i++) {
+    const fake *g = (const fake *)of[i];
+    seen |= 1u << g->index;
+    if (list[i]->kind != MX_TRANSFER_JOIN || list[i]->bytes != list[0]->bytes || !inside(list[i]->src, list[i]->bytes, g->memory, g->bytes))
+      complain(f, "a join of what does not lie on its device");
+  }
+  if (__builtin_popcount(seen) != n || !inside(list[0]->dst, list[0]->bytes, f->memory, f->bytes)) complain(f, "a join of one device with itself");
+  atomic_fetch_add(&joins, 1);
+  *j = (joining){.dev = f, .n = n};
+  memcpy(j->list, list, (size_t)n * sizeof *list);
+  if (pthread_create(&thread, NULL, join_main, j) != 0) abort();
+  pthread_detach(thread);
 }
 
 static void fake_connect(void *ctx, mx_device *const *devs, int n) {
@@ -292,6 +364,8 @@ static const mx_device_ops ops = {
     .can_tile = fake_can_tile,
     .can_peer = fake_can_peer,
     .broadcast = fake_broadcast,
+    .can_join = fake_can_join,
+    .join = fake_join,
 };
 
 static int fake_count(void *ctx) { return plan.count; }

@@ -15,6 +15,7 @@ typedef struct fake_plan {
   int count;             /* devices "fake:0", "fake:1", ... */
   size_t memory_bytes;   /* of each; device_budget_bytes 0 takes all */
   bool peers;            /* copies from device to device are offered */
+  bool joins;            /* accumulators of all of them are joined */
   bool no_programs, no_tiles; /* nothing of the kind can run there */
   bool refuse_arena;     /* the host's arena cannot be reached directly */
   int refuse_every;      /* n > 0: every n-th program, by its content, and every n-th tile operation cannot */
@@ -31,6 +32,7 @@ long fake_calls(void);
 long fake_launched(void); /* calls of kernels and tile operations */
 long fake_copies(int kind); /* 0 up, 1 down, 2 peer */
 long fake_broadcasts(void); /* copies of one chunk to several devices, given together */
+long fake_joins(void);
 int fake_connected(void);   /* devices that the last session told of together */
 long fake_most_in_flight(void); /* copies that were queued at once */
 /* First thing that a device was asked and must not be (a pointer outside its memory, a copy outside an arena), NULL. */

@@ -124,6 +124,16 @@ bool shim_plan_damage(shim_plan *sp, shim_damage how) {
     } else if (how == DROP_COPY && s->kind == MX_STEP_COPY) {
       remove_step(p, i);
       return true;
+    } else if (how == DROP_JOIN && s->kind == MX_STEP_COLLECTIVE) {
+      remove_step(p, i);
+      return true;
+    } else if (how == EARLY_JOIN && s->kind == MX_STEP_COLLECTIVE) {
+      const mx_step c = *s; /* before the last computation, which makes one of the accumulators */
+      int64_t to = i - 1;
+      while (to > 0 && p->steps.at[to].kind != MX_STEP_COMPUTE) to--;
+      memmove(&p->steps.at[to + 1], &p->steps.at[to], (size_t)(i - to) * sizeof c);
+      p->steps.at[to] = c;
+      return true;
     } else if (how == WRONG_DEVICE && s->kind == MX_STEP_COMPUTE && s->device) {
       s->device = 0;
       return true;

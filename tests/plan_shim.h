@@ -27,7 +27,7 @@ int shim_plan_instrs(const shim_plan *p, int kernel, int op); /* OP instructions
 int shim_op(const char *name);
 mars_status shim_plan_validate(const shim_plan *p, mars_error *err);
 /* Damage a schedule: returns whether there was a step to damage. */
-typedef enum { DROP_LOAD, DOUBLE_FREE, SHIFT_ALLOC, DROP_FENCES, DROP_FREE, REORDER_COMPUTE, DROP_COPY, WRONG_DEVICE } shim_damage;
+typedef enum { DROP_LOAD, DOUBLE_FREE, SHIFT_ALLOC, DROP_FENCES, DROP_FREE, REORDER_COMPUTE, DROP_COPY, DROP_JOIN, EARLY_JOIN, WRONG_DEVICE } shim_damage;
 bool shim_plan_damage(shim_plan *p, shim_damage how);
 double shim_plan_simulate(const shim_plan *p, double read_rate, double *busiest);
 

@@ -140,7 +140,7 @@ static void bind_out(const mx_binder *b, const mx_pkernel *k, int32_t chunk, int
 static mx_call *bind_combine(const mx_binder *b, const mx_ptask *t, mx_call *call, mx_pool *pool) {
   const mx_plan *p = b->plan;
   const mx_pkernel *k = &p->kernels.at[t->kernel];
-  bool final = t->tile < -2 * MX_MAX_OUTS;
+  bool final = mx_combine_is_final(t);
   int n = t[1].first_in - t->first_in;
   const char **partials = mx_pool_alloc(pool, (size_t)n * sizeof *partials);
   mx_bind *out = mx_pool_alloc(pool, (size_t)k->prog.n_out * sizeof *out);

@@ -163,6 +163,17 @@ static void find_peers(mx_machine *m) {
     }
 }
 
+/* The first kind that offers it, if it has more than one device. */
+static void find_joined(mx_machine *m) {
+  for (int a = 1; a < m->n_devices && !m->joined; a++) {
+    const mx_device_ops *ops = m->device[a].dev->ops;
+    uint32_t all = 0;
+    for (int b = a; b < m->n_devices; b++)
+      if (m->device[b].dev->ops == ops) all |= 1u << b;
+    if ((all & (all - 1)) && ops->can_join && ops->can_join(m->device[a].dev, __builtin_popcount(all))) m->joined = all;
+  }
+}
+
 mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const *kinds, int n_kinds, mars_error *err) {
   finder f = {.s = s, .kinds = kinds, .n_kinds = n_kinds};
   const char *list = s->config.devices ? s->config.devices : getenv("MARS_DEVICES");
@@ -175,6 +186,7 @@ mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const 
   mars_status st = list && (list[0] || s->config.devices) ? add_list(&f, list, err) : add_all(&f, err);
   if (st == MARS_OK) connect_kinds(&f);
   find_peers(&s->machine);
+  find_joined(&s->machine);
   s->info.n_devices = s->machine.n_devices;
   s->info.devices = s->device_info;
   return st;

@@ -215,6 +215,7 @@ static bool do_step(mx_exec *x, mx_lane *l) {
   case MX_STEP_COPY:
     l->sent[s->id] = 1;
     return mx_exec_copy(x, l, s, number);
+  case MX_STEP_COLLECTIVE: return mx_exec_join(x, l, s, number);
   case MX_STEP_COMPUTE: return do_compute(x, l, s, number);
   case MX_STEP_FREE: return do_free(x, l, s);
   default: {
@@ -247,13 +248,17 @@ static void take_messages(mx_exec *x, int timeout_ms) {
   }
 }
 
-static bool is_about(const mx_step *s, int device) { return s->device == device || (s->kind == MX_STEP_COPY && s->flags == device); }
+static bool is_about(const mx_exec *x, const mx_step *s, int device) {
+  if (s->device == device) return true;
+  if (s->kind == MX_STEP_COLLECTIVE) return x->plan->machine->joined >> device & 1;
+  return s->kind == MX_STEP_COPY && s->flags == device;
+}
 
 /* Steps of one lane, as far as it goes. Whether it took any. */
 static bool play_lane(mx_exec *x, mx_lane *l) {
   const int64_t n = x->plan->steps.n, from = l->pc;
   while (!x->failed && l->pc < n) {
-    if (x->n > 1 && !is_about(&x->plan->steps.at[l->pc], l->device)) {
+    if (x->n > 1 && !is_about(x, &x->plan->steps.at[l->pc], l->device)) {
       l->pc++;
       continue;
     }
@@ -330,7 +335,8 @@ static bool begin(mx_exec *x) {
   for (int64_t i = 0; i < p->steps.n; i++) {
     const mx_step *s = &p->steps.at[i];
     spills += s->kind == MX_STEP_STORE && s->tier == MX_TIER_SPILL;
-    if (s->kind == MX_STEP_STORE || s->kind == MX_STEP_LOAD || s->kind == MX_STEP_COPY) x->most_points = BATCH_POINTS;
+    if (s->kind == MX_STEP_STORE || s->kind == MX_STEP_LOAD || s->kind == MX_STEP_COPY || s->kind == MX_STEP_COLLECTIVE)
+      x->most_points = BATCH_POINTS;
   }
   for (int64_t v = 0; v < p->values.n; v++)
     if (p->values.at[v].kind == MX_PV_KEPT) spills += (size_t)p->values.at[v].grid.total;

@@ -137,7 +137,7 @@ static void say_chunk(text *t, const mx_plan *p, int32_t c) {
 
 static void say_step(text *t, const mx_plan *p, int64_t i) {
   const mx_step *s = &p->steps.at[i];
-  static const char *name[] = {"alloc", "load", "compute", "store", "free", "copy", "send", "recv", "collective"};
+  static const char *name[] = {"alloc", "load", "compute", "store", "free", "copy", "join"};
   const mx_machine_device *device = p->machine->device;
   say(t, "  %6lld  %s  %-8s", (long long)i, device[s->device].name, name[s->kind]);
   if (s->kind == MX_STEP_COMPUTE) {
@@ -150,6 +150,7 @@ static void say_step(text *t, const mx_plan *p, int64_t i) {
     if (s->kind == MX_STEP_LOAD) say(t, " from %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
     if (s->kind == MX_STEP_STORE) say(t, " to %s", s->tier == MX_TIER_SPILL ? "spill" : "file");
     if (s->kind == MX_STEP_COPY) say(t, " from %s", device[s->flags].name);
+    if (s->kind == MX_STEP_COLLECTIVE) say(t, " of %d devices", __builtin_popcount(p->machine->joined));
     if (s->offset < 0) say(t, ": its spill slot");
     else say(t, " at %lld", (long long)s->offset);
   }

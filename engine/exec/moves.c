@@ -18,7 +18,7 @@ static void out_ended(mx_lane *l, int32_t step) {
   if (l->out_from == l->out.n) l->out_from = l->out.n = 0;
 }
 
-static bool out_begins(mx_exec *x, mx_lane *l, int32_t step) {
+bool mx_lane_out_begins(mx_exec *x, mx_lane *l, int32_t step) {
   if (mx_vec_push(x->mem, &l->out, step)) return true;
   mx_exec_nomem(x);
   return false;
@@ -26,15 +26,15 @@ static bool out_begins(mx_exec *x, mx_lane *l, int32_t step) {
 
 /* ---- records ---- */
 
-static void move_done(mx_move *m) {
+void mx_move_done(mx_move *m) {
   m->message.kind = MX_MSG_MOVE;
   mx_mailbox_post(&m->x->actor->reports, &m->message);
 }
 
-static void io_done(mx_io *req) { move_done(req->user); }
-static void copy_done(mx_transfer *t) { move_done(t->user); }
+static void io_done(mx_io *req) { mx_move_done(req->user); }
+static void copy_done(mx_transfer *t) { mx_move_done(t->user); }
 
-static mx_move *new_move(mx_exec *x, mx_move_kind kind, int32_t chunk, int32_t step) {
+mx_move *mx_move_new(mx_exec *x, mx_move_kind kind, int32_t chunk, int32_t step) {
   mx_move *m = x->spare;
   if (m) x->spare = m->next;
   else m = mx_alloc(x->mem, sizeof *m);
@@ -54,6 +54,8 @@ static mx_move *new_move(mx_exec *x, mx_move_kind kind, int32_t chunk, int32_t s
 }
 
 static void recycle(mx_exec *x, mx_move *m) {
+  mx_free(x->mem, m->gather);
+  m->gather = NULL;
   m->next = x->spare;
   x->spare = m;
 }
@@ -61,6 +63,7 @@ static void recycle(mx_exec *x, mx_move *m) {
 static void free_list(mx_exec *x, mx_move *m) {
   while (m) {
     mx_move *next = m->next;
+    mx_free(x->mem, m->gather);
     mx_free(x->mem, m);
     m = next;
   }
@@ -69,7 +72,10 @@ static void free_list(mx_exec *x, mx_move *m) {
 void mx_exec_free_moves(mx_exec *x) {
   free_list(x, x->waiting);
   free_list(x, x->spare);
-  for (int64_t i = 0; x->half && i < x->plan->steps.n; i++) mx_free(x->mem, x->half[i]);
+  for (int64_t i = 0; x->half && i < x->plan->steps.n; i++) {
+    if (x->half[i]) x->half[i]->next = NULL;
+    free_list(x, x->half[i]);
+  }
   mx_free(x->mem, x->half);
 }
 
@@ -80,6 +86,7 @@ static bool may_start(const mx_exec *x, const mx_move *m) {
     const mx_lane *l = &x->lane[m->to];
     if (m->fence.after > l->computed || m->fence.after_store >= mx_lane_oldest_out(l)) return false;
   }
+  if (m->gather) return mx_gather_is_there(x, m->gather);
   /* loads of what a store has not written yet have a fence of their own in the host's lane */
   return m->from < 0 || (!m->loading && m->made <= x->lane[m->from].computed);
 }
@@ -87,6 +94,7 @@ static bool may_start(const mx_exec *x, const mx_move *m) {
 static const char *name_of(const mx_move *m) {
   if (m->kind == MX_MOVE_LOAD) return m->spill ? "load of a spilled chunk" : "load";
   if (m->kind == MX_MOVE_STORE) return m->spill ? "spill" : "store";
+  if (m->kind == MX_MOVE_JOIN) return "join";
   return m->from == 0 ? "copy up" : m->to == 0 ? "copy down" : "copy from a peer";
 }
 
@@ -98,6 +106,10 @@ static void begins(mx_exec *x, mx_move *m) {
 
 static void start(mx_exec *x, mx_move *m) {
   begins(x, m);
+  if (m->gather) {
+    mx_gather_start(x, m);
+    return;
+  }
   if (m->kind == MX_MOVE_COPY) {
     mx_device *dev = x->lane[m->to ? m->to : m->from].dev;
     dev->ops->transfer(dev, &m->copy);
@@ -108,7 +120,7 @@ static void start(mx_exec *x, mx_move *m) {
   x->session->store->ops->submit(x->session->store, &req, 1);
 }
 
-static void start_or_wait(mx_exec *x, mx_move *m) {
+void mx_move_start_or_wait(mx_exec *x, mx_move *m) {
   if (may_start(x, m)) start(x, m);
   else {
     m->next = NULL;
@@ -166,7 +178,7 @@ bool mx_exec_start_waiting(mx_exec *x) {
 /* ---- files and spill store ---- */
 
 static mx_move *new_io(mx_exec *x, mx_move_kind kind, int32_t chunk, int32_t step) {
-  mx_move *m = new_move(x, kind, chunk, step);
+  mx_move *m = mx_move_new(x, kind, chunk, step);
   if (!m) return NULL;
   const mx_lane *host = &x->lane[0];
   const mx_pchunk *c = &x->plan->chunks.at[chunk];
@@ -227,7 +239,7 @@ bool mx_exec_load(mx_exec *x, const mx_step *s, int32_t number) {
     file_region(v, c->index, m);
   }
   host->loading[s->id] = MX_IO_WAITS;
-  start_or_wait(x, m);
+  mx_move_start_or_wait(x, m);
   return true;
 }
 
@@ -236,7 +248,7 @@ static bool reads(mx_exec *x, mx_lane *l, mx_move *m) {
   m->from = l->device;
   m->made = l->made[m->chunk];
   m->loading = l->loading[m->chunk] == MX_IO_WAITS || l->loading[m->chunk] == MX_IO_FLIES;
-  return out_begins(x, l, m->step);
+  return mx_lane_out_begins(x, l, m->step);
 }
 
 bool mx_exec_store(mx_exec *x, const mx_step *s, int32_t number) {
@@ -260,7 +272,7 @@ bool mx_exec_store(mx_exec *x, const mx_step *s, int32_t number) {
     recycle(x, m);
     return false;
   }
-  start_or_wait(x, m);
+  mx_move_start_or_wait(x, m);
   return true;
 }
 
@@ -273,14 +285,14 @@ void mx_exec_slot_release(mx_exec *x, int32_t chunk) {
 
 /* ---- from arena to arena ---- */
 
-static char *place(const mx_lane *l, const mx_pchunk *c, int64_t offset) {
+char *mx_lane_place(const mx_lane *l, const mx_pchunk *c, int64_t offset) {
   return l->binder.base + offset + mx_chunk_phase(c, l->device);
 }
 
 bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
   const mx_pchunk *c = &x->plan->chunks.at[s->id];
   mx_move *m = x->half[number];
-  if (!m && !(m = x->half[number] = new_move(x, MX_MOVE_COPY, s->id, number))) return false;
+  if (!m && !(m = x->half[number] = mx_move_new(x, MX_MOVE_COPY, s->id, number))) return false;
   if (l->device == s->device) {
     l->offset[s->id] = s->offset;
     l->freed[s->id] = 0;
@@ -288,10 +300,10 @@ bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
     l->made[s->id] = -1;
     m->to = l->device;
     m->fence = (mx_fence){s->after, s->after_store};
-    m->copy.dst = place(l, c, s->offset);
+    m->copy.dst = mx_lane_place(l, c, s->offset);
     m->halves |= 2;
   } else {
-    m->copy.src = place(l, c, l->offset[s->id]);
+    m->copy.src = mx_lane_place(l, c, l->offset[s->id]);
     m->halves |= 1;
     if (!reads(x, l, m)) return false;
   }
@@ -302,7 +314,7 @@ bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
   m->copy.bytes = (size_t)c->bytes;
   m->copy.done = copy_done;
   m->copy.user = m;
-  start_or_wait(x, m);
+  mx_move_start_or_wait(x, m);
   return true;
 }
 
@@ -312,11 +324,14 @@ bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
 static void arrived(mx_exec *x, int arena, int32_t chunk) {
   const mx_lane *l = &x->lane[arena];
   if (x->n == 1) return; /* what a lone host loads it does not write anywhere */
-  for (mx_move *m = x->waiting; m; m = m->next)
+  for (mx_move *m = x->waiting; m; m = m->next) {
     if (m->from == arena && m->chunk == chunk) m->loading = false;
+    if (m->gather) mx_gather_arrived(m->gather, arena, chunk);
+  }
   for (int64_t i = l->out_from; i < l->out.n; i++) { /* and those that the other lane has not come to yet */
     mx_move *m = l->out.at[i] >= 0 ? x->half[l->out.at[i]] : NULL;
-    if (m && m->chunk == chunk) m->loading = false;
+    if (m && m->gather) mx_gather_arrived(m->gather, arena, chunk);
+    else if (m && m->chunk == chunk) m->loading = false;
   }
 }
 
@@ -336,15 +351,28 @@ static void io_ended(mx_exec *x, mx_move *m) {
   else st->spill_written_bytes += n;
 }
 
+static int lane_of(const mx_exec *x, const mx_device *dev, int otherwise) {
+  for (int i = 0; i < x->n && dev; i++)
+    if (x->lane[i].dev == dev) return i;
+  return otherwise;
+}
+
+static mars_status copy_ended(mx_exec *x, mx_move *m) {
+  const mx_transfer *t = m->gather ? &m->gather->part[0] : &m->copy;
+  const int other = m->to ? m->to : m->from;
+  if (t->status != MARS_OK) mx_exec_fail(x, lane_of(x, t->failed, other), t->status, &t->err);
+  for (int i = 0; m->gather && i < m->gather->n; i++) out_ended(&x->lane[m->gather->from[i].device], m->step);
+  x->job->stats.copied_bytes += t->bytes * (size_t)(m->gather ? m->gather->n - 1 : 1);
+  if (m->gather && t->status == MARS_OK) atomic_fetch_add_explicit(&x->job->tasks_done, 1, memory_order_relaxed);
+  return t->status;
+}
+
 void mx_exec_move_ended(mx_exec *x, mx_move *m) {
   x->flying--;
   if (x->session->ranges) x->session->ranges->end(m->range);
-  const bool copy = m->kind == MX_MOVE_COPY;
-  const mars_status st = copy ? m->copy.status : m->io.status;
-  if (copy) {
-    if (st != MARS_OK) mx_exec_fail(x, m->copy.failed == x->lane[m->from].dev ? m->from : m->to ? m->to : m->from, st, &m->copy.err);
-    x->job->stats.copied_bytes += m->copy.bytes;
-  } else io_ended(x, m);
+  mars_status st = m->io.status;
+  if (m->kind == MX_MOVE_COPY || m->gather) st = copy_ended(x, m);
+  else io_ended(x, m);
   if (m->from >= 0) out_ended(&x->lane[m->from], m->step);
   if (m->to >= 0) {
     x->lane[m->to].loading[m->chunk] = st == MARS_OK ? MX_IO_DONE : MX_IO_WAITS;

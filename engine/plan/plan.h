@@ -121,6 +121,7 @@ typedef struct mx_ptask {
   int32_t first_out; /* into outs */
 } mx_ptask;
 #define MX_COMBINE_FINAL INT32_MIN
+static inline bool mx_combine_is_final(const mx_ptask *t) { return t->tile < -2 * MX_MAX_OUTS; }
 
 /* An operand of a tile operation: a matrix inside a chunk, or inside caller memory. */
 typedef struct mx_rarg {
@@ -162,7 +163,7 @@ typedef enum mx_step_kind {
   MX_STEP_STORE,   /* write `chunk`: to the sink of its value (tier FILE) or the spill store (tier SPILL); the host only */
   MX_STEP_FREE,    /* `chunk` leaves the arena; offset -1: it is not there, only its spill slot goes */
   MX_STEP_COPY,    /* ALLOC + copy from the arena of device `flags`, where it stays */
-  MX_STEP_SEND, MX_STEP_RECV, MX_STEP_COLLECTIVE
+  MX_STEP_COLLECTIVE /* ALLOC of the accumulator `chunk` + the joining of those that its COMBINE task reads, each in the arena of its maker */
 } mx_step_kind;
 
 /* FREE flags */
@@ -174,7 +175,7 @@ enum {
 typedef enum mx_tier { MX_TIER_DEVICE, MX_TIER_FILE, MX_TIER_SPILL, MX_TIER_MEMORY } mx_tier;
 
 /* A step is about the arena of `device`, and its fences name steps about the same arena: each device plays its own steps in
-   order, at its own pace, and devices meet in COPY steps alone. */
+   order, at its own pace, and devices meet in COPY and COLLECTIVE steps alone. */
 typedef struct mx_step {
   uint8_t kind, device, tier, flags;
   int32_t id;          /* COMPUTE: task; the others: chunk */
@@ -290,6 +291,15 @@ mars_status mx_plan_make(const mx_plan_input *input, mx_kernel_ready_fn *ready, 
 int64_t mx_plan_scratch(const mx_plan *plan, int device, const mx_pkernel *k, const int64_t *extent, mx_scratch_fn *scratch,
                         void *ctx, int64_t *gather);
 static inline int mx_task_device(const mx_plan *plan, int32_t task) { return plan->task_device ? plan->task_device[task] : 0; }
+/* ---- engine/plan/join.c */
+enum { MX_JOIN_BYTES = 64 << 10 }; /* an accumulator's: smaller ones are copied as fast as devices meet */
+/* Devices that share the work, if they can join accumulators of that many bytes of this slot: each is then to make one of its own. 0: no. */
+int mx_plan_join_places(const mx_plan *plan, const mx_pkernel *kernel, int slot, int64_t bytes);
+/* A COMBINE task of one accumulator of every device that takes part in collective operations, which can join them. */
+bool mx_plan_joins(const mx_plan *plan, int32_t task, mx_join *join);
+/* In whose arena an operand of such a task is joined. */
+static inline int mx_join_device(const mx_plan *plan, int32_t chunk) { return mx_task_device(plan, plan->chunks.at[chunk].producer); }
+
 /* May this device take part? */
 bool mx_plan_may_use(const mx_plan *plan, int device);
 /* Devices other than the host that may take part. */

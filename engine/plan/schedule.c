@@ -182,7 +182,9 @@ static void prefetch(mx_scheduler *z, int a, int32_t position) {
     const int32_t task = p->order.at[r->ahead];
     const mx_ptask *t = &p->tasks.at[task];
     const int on = mx_task_device(p, task);
+    mx_join join;
     if (a && on != a) continue;
+    if (mx_plan_joins(p, task, &join)) continue; /* of what it reads nothing travels */
     for (int32_t k = t->first_in; k < t[1].first_in; k++) {
       verdict v = wanted(z, a, on, p->ins.at[k], r->ahead);
       if (v == STOP || (v == BRING && !bring_ahead(z, a, p->ins.at[k], position, cap))) return;
@@ -232,16 +234,24 @@ static void used(mx_scheduler *z, int a, int32_t c, int32_t position) {
   } else mx_track_all(z, c);
 }
 
+static bool compute_with(mx_scheduler *z, int32_t task, int a, int32_t position) {
+  const mx_plan *p = z->plan;
+  const mx_ptask *t = &p->tasks.at[task];
+  if (!make_again_together(z, a, task, position)) return false;
+  for (int32_t k = t->first_in; k < t[1].first_in; k++)
+    if (!present(z, a, p->ins.at[k], position)) return false;
+  return compute(z, task, a, position, false);
+}
+
 static bool run_task(mx_scheduler *z, int32_t position) {
   mx_plan *p = z->plan;
   int32_t task = p->order.at[position];
   const mx_ptask *t = &p->tasks.at[task];
   const int a = mx_task_device(p, task);
+  bool joined;
   for (int32_t k = t->first_in; k < t[1].first_in; k++) z->arena[a].s[p->ins.at[k]].pin = position;
-  if (!make_again_together(z, a, task, position)) return false;
-  for (int32_t k = t->first_in; k < t[1].first_in; k++)
-    if (!present(z, a, p->ins.at[k], position)) return false;
-  if (!compute(z, task, a, position, false)) return false;
+  if (!mx_join_together(z, task, position, &joined)) return false;
+  if (!joined && !compute_with(z, task, a, position)) return false;
   for (int32_t k = t->first_out; k < t[1].first_out; k++)
     if (!deliver(z, a, p->outs.at[k], position)) return false;
   for (int32_t k = t->first_in; k < t[1].first_in; k++) used(z, a, p->ins.at[k], position);

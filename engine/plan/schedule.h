@@ -4,6 +4,7 @@
  * schedule.c   the tasks in order, loads and copies ahead of them
  * residency.c  who leaves: next uses, heaps, room
  * moves.c      steps that bring a chunk into an arena or out of it
+ * join.c       accumulators of several devices become one
  *
  * Every device has an arena; a chunk may be in several of them, as copies of one version. Arena 0 is the host's, which
  * files and spill store reach: what a device needs of them comes through it.
@@ -108,6 +109,12 @@ int64_t mx_lasting_room(const mx_scheduler *z, int a, int32_t task);
    only if the room is for a read. */
 bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load);
 void mx_keep_scratch(mx_scheduler *z, int a, int64_t at, int64_t bytes, int32_t step_number);
+
+/* ---- join.c ---- */
+
+/* Plays the task as a collective operation of the devices that have its operands, if it can be one and they are all in place; else
+   *joined is false. false: no room. */
+bool mx_join_together(mx_scheduler *z, int32_t task, int32_t position, bool *joined);
 
 /* ---- moves.c ---- */
 

@@ -113,6 +113,23 @@ static const char *copy(check *k, const mx_step *s, int32_t number) {
   return settle(k, s);
 }
 
+/* The operands stay where they are, each in the arena of its maker. */
+static const char *join(check *k, const mx_step *s, int32_t number) {
+  const mx_plan *p = k->plan;
+  const int32_t task = p->chunks.at[s->id].producer;
+  mx_join join;
+  if (task < 0 || !mx_plan_joins(p, task, &join)) return "joins what devices cannot join";
+  for (int32_t i = p->tasks.at[task].first_in; i < p->tasks.at[task + 1].first_in; i++) {
+    const int32_t c = p->ins.at[i];
+    arena *from = &k->arena[mx_join_device(p, c)];
+    if (from->offset[c] < 0 || !from->filled[c]) return "joins what is not there";
+    touch(from, from->offset[c], room_of(&p->chunks.at[c], mx_join_device(p, c)), number, true);
+  }
+  if (s->device != mx_task_device(p, task)) return "joins on another device than the task's";
+  k->made[s->id] = 1;
+  return settle(k, s);
+}
+
 static const char *compute(check *k, const mx_step *s, int32_t number) {
   const mx_plan *p = k->plan;
   arena *r = &k->arena[s->device];
@@ -169,6 +186,7 @@ static const char *replay(check *k, const mx_step *s, int32_t number) {
   case MX_STEP_ALLOC: return settle(k, s);
   case MX_STEP_LOAD: return load(k, s);
   case MX_STEP_COPY: return copy(k, s, number);
+  case MX_STEP_COLLECTIVE: return join(k, s, number);
   case MX_STEP_COMPUTE:
     if (s->after_store > r->ended) r->ended = s->after_store;
     if (k->implied) k->implied[number] = r->ended;
@@ -249,7 +267,8 @@ static void measure(arena *r, const mx_plan *p, int a) {
   extent e = {.half = arena / 2, .arena = arena, .high_begin = arena};
   for (int64_t i = 0; i < p->steps.n; i++) {
     const mx_step *s = &p->steps.at[i];
-    if (s->device != a || (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD && s->kind != MX_STEP_COPY)) continue;
+    if (s->device != a || (s->kind != MX_STEP_ALLOC && s->kind != MX_STEP_LOAD && s->kind != MX_STEP_COPY && s->kind != MX_STEP_COLLECTIVE))
+      continue;
     name(&e, s->offset, room_of(&p->chunks.at[s->id], a));
   }
   for (int64_t c = 0; c < p->chunks.n; c++) {

@@ -72,7 +72,7 @@ static double io(playback *c, const mx_step *s, double *resource, double rate, d
 /* The arena is read for others until t. */
 static void goes_out(playback *c, int device, int64_t i, double t) {
   c->out_end[device] = later(c->out_end[device], t);
-  c->out_by[i] = c->out_end[device];
+  c->out_by[i] = later(c->out_by[i], c->out_end[device]); /* of a join: of several arenas */
 }
 
 static double copy(playback *c, const mx_step *s, int64_t i) {
@@ -83,6 +83,19 @@ static double copy(playback *c, const mx_step *s, int64_t i) {
   c->ready[to][s->id] = t;
   goes_out(c, from, i, t);
   return t;
+}
+
+/* A ring or a tree of links, all at once: one accumulator's time. */
+static double join(playback *c, const mx_step *s, int64_t i) {
+  const mx_plan *p = c->plan;
+  const mx_ptask *t = &p->tasks.at[p->chunks.at[s->id].producer];
+  const double link = p->machine->device[s->device].link_bytes_per_second;
+  double from = fence(c, s);
+  for (int32_t k = t->first_in; k < t[1].first_in; k++) from = later(from, c->ready[mx_join_device(p, p->ins.at[k])][p->ins.at[k]]);
+  const double end = io(c, s, &c->in[s->device], link > 0 ? link : LINK_BYTES_PER_S, from, &c->r->copy_busy);
+  c->ready[s->device][s->id] = end;
+  for (int32_t k = t->first_in; k < t[1].first_in; k++) goes_out(c, mx_join_device(p, p->ins.at[k]), i, end);
+  return end;
 }
 
 static double compute(playback *c, const mx_step *s) {
@@ -113,6 +126,7 @@ static void play(playback *c, int64_t i) {
     goes_out(c, 0, i, t);
     break;
   case MX_STEP_COPY: t = copy(c, s, i); break;
+  case MX_STEP_COLLECTIVE: t = join(c, s, i); break;
   case MX_STEP_COMPUTE: t = compute(c, s); break;
   default: break;
   }

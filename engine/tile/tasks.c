@@ -170,26 +170,58 @@ static void add_tile_tasks(maker *m, int32_t ki, mx_pkernel *k) {
   }
 }
 
+/* One task that merges accumulators; the chunk that it makes: `out`, or with out < 0 one more accumulator. */
+static int32_t merge(maker *m, int32_t ki, int32_t tile, const int32_t *list, int64_t n, int32_t out) {
+  mx_plan *plan = m->plan;
+  const int32_t task = begin_task(m, ki, tile);
+  for (int64_t i = 0; i < n && !m->nomem; i++)
+    if (!mx_vec_push(plan->mem, &plan->ins, list[i])) m->nomem = true;
+  if (out < 0) {
+    out = add_chunk(m, -1, plan->chunks.at[list[0]].index, plan->chunks.at[list[0]].bytes);
+    if (m->nomem || !mx_vec_push(plan->mem, &m->stamp, 0)) m->nomem = true;
+  }
+  add_out(m, task, out);
+  return out;
+}
+
+/* One level of a tree; how many are left. */
+static int64_t merge_level(maker *m, int32_t ki, int slot, int32_t *list, int64_t n) {
+  const int64_t groups = (n + FAN_IN - 1) / FAN_IN;
+  for (int64_t g = 0; g < groups && !m->nomem; g++) {
+    const int64_t from = g * FAN_IN, to = from + FAN_IN < n ? from + FAN_IN : n;
+    list[g] = merge(m, ki, -1 - slot, list + from, to - from, -1);
+  }
+  return groups;
+}
+
 /* The accumulators list[0..n) of one kept tile become one finished chunk. */
 static void combine(maker *m, int32_t ki, int slot, int32_t *list, int64_t n, int32_t final_chunk) {
-  mx_plan *plan = m->plan;
-  while (n > 0 && !m->nomem) {
-    int64_t groups = (n + FAN_IN - 1) / FAN_IN;
-    for (int64_t g = 0; g < groups && !m->nomem; g++) {
-      int64_t from = g * FAN_IN, to = from + FAN_IN < n ? from + FAN_IN : n;
-      int32_t task = begin_task(m, ki, groups == 1 ? MX_COMBINE_FINAL + slot : -1 - slot);
-      for (int64_t i = from; i < to && !m->nomem; i++)
-        if (!mx_vec_push(plan->mem, &plan->ins, list[i])) m->nomem = true;
-      int32_t out = final_chunk;
-      if (groups > 1) {
-        out = add_chunk(m, -1, plan->chunks.at[list[from]].index, plan->chunks.at[list[from]].bytes);
-        if (m->nomem || !mx_vec_push(plan->mem, &m->stamp, 0)) m->nomem = true;
-      }
-      add_out(m, task, out);
-      list[g] = out;
-    }
-    n = groups == 1 ? 0 : groups;
+  while (n > FAN_IN && !m->nomem) n = merge_level(m, ki, slot, list, n);
+  if (!m->nomem) merge(m, ki, MX_COMBINE_FINAL + slot, list, n, final_chunk);
+}
+
+/* The same where the devices that share the work can join accumulators: each makes one of its tiles', and these are joined. The runs of
+   tiles are those that equal devices are given. false: not here. */
+static bool combine_by_device(maker *m, int32_t ki, const mx_pkernel *k, int slot, int32_t *list, int64_t n, int32_t final_chunk) {
+  const int places = mx_plan_join_places(m->plan, k, slot, m->plan->chunks.at[list[0]].bytes);
+  int64_t end[MX_MAX_DEVICES] = {0};
+  int32_t acc[MX_MAX_DEVICES];
+  for (int64_t i = 0; i < n && places; i++) {
+    const int64_t tile = list[i] - k->out[slot].first_partial;
+    end[(2 * tile + 1) * places / (2 * k->grid.total)] = i + 1;
   }
+  for (int p = 0; p < places; p++)
+    if (!end[p]) return false; /* nothing of it is there */
+  for (int p = 0; p < places && !m->nomem; p++) {
+    const int64_t from = p ? end[p - 1] : 0;
+    int64_t left = end[p] - from;
+    while (left > 1 && !m->nomem) left = merge_level(m, ki, slot, list + from, left);
+    acc[p] = list[from];
+  }
+  if (!places || m->nomem) return places > 0;
+  const int32_t all = merge(m, ki, -1 - slot, acc, places, -1);
+  if (!m->nomem) merge(m, ki, MX_COMBINE_FINAL + slot, &all, 1, final_chunk);
+  return true;
 }
 
 static void add_combines(maker *m, int32_t ki, mx_pkernel *k) {
@@ -206,7 +238,8 @@ static void add_combines(maker *m, int32_t ki, mx_pkernel *k) {
     }
     const mx_pvalue *v = &plan->values.at[k->out[o].value];
     for (int64_t kt = 0; kt < kept_total && !m->nomem; kt++)
-      combine(m, ki, o, list + kt * n, n, v->first_chunk + (int32_t)kt);
+      if (!combine_by_device(m, ki, k, o, list + kt * n, n, v->first_chunk + (int32_t)kt))
+        combine(m, ki, o, list + kt * n, n, v->first_chunk + (int32_t)kt);
     mx_free(plan->mem, list);
     mx_free(plan->mem, filled);
   }
