@@ -114,7 +114,7 @@ bool cuda_traffic_counted(uint64_t *read, uint64_t *written) {
   add_counted("mx_kernel", read, written);
   for (int es = 1; es <= 16; es *= 2)
     for (int turned = 0; turned < 2; turned++) {
-      char name[16];
+      char name[32];
 
       snprintf(name, sizeof name, "mx_%s_%d", turned ? "turn" : "copy", es);
       add_counted(name, read, written);

@@ -80,12 +80,13 @@ Array on(const std::string &devices, const Case &c) {
 
 TEST(Join, WhatIsExactInAnyOrder) {
   for (const Case &c : kCases) {
+    if (quick() && (&c - kCases) % 3 != 1) continue;
     SCOPED_TRACE(std::string(c.op) + " of " + mars_dtype_name(c.dtype));
     fake_plan plan = platform(4, 8 * MiB);
     fake_set(&plan);
     const Array want = on("host", c);
     for (const char *devices : kDevices) {
-      if (quick() && devices != kDevices[(&c - kCases) % 3]) continue;
+      if (quick() && devices != kDevices[(&c - kCases) / 3 % 3]) continue;
       fake_set(&plan);
       const Array got = on(devices, c);
       EXPECT_EQ(fake_joins(), c.joined ? 1 : 0) << devices;
