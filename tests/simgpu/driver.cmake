@@ -18,7 +18,7 @@ endfunction()
 if(MARS_HAS_SIMGPU)
   simgpu_library(simgpu_cuda libcuda.so.1
     simgpu/driver_api.cc simgpu/driver_check.cc simgpu/driver_config.cc simgpu/driver_context.cc simgpu/driver_copy.cc
-    simgpu/driver_device.cc simgpu/driver_launch.cc simgpu/driver_memory.cc simgpu/driver_module.cc simgpu/driver_names.cc
+    simgpu/driver_device.cc simgpu/driver_guard.cc simgpu/driver_launch.cc simgpu/driver_memory.cc simgpu/driver_module.cc simgpu/driver_names.cc
     simgpu/driver_pool.cc simgpu/driver_race.cc simgpu/driver_report.cc simgpu/driver_sched.cc simgpu/driver_sim.cc
     simgpu/driver_streams.cc)
   target_link_libraries(simgpu_cuda PRIVATE simgpu_ptx)
@@ -44,8 +44,8 @@ if(MARS_HAS_SIMGPU)
 endif()
 
 if(TARGET simgpu_cuda)
-  add_executable(simgpu_driver_test simgpu/driver_test.cc simgpu/driver_errors_test.cc simgpu/driver_peer_test.cc
-    simgpu/driver_linalg_test.cc simgpu/driver_fft_test.cc simgpu/driver_test_util.cc)
+  add_executable(simgpu_driver_test simgpu/driver_test.cc simgpu/driver_errors_test.cc simgpu/driver_guard_test.cc
+    simgpu/driver_peer_test.cc simgpu/driver_linalg_test.cc simgpu/driver_fft_test.cc simgpu/driver_test_util.cc)
   target_include_directories(simgpu_driver_test SYSTEM PRIVATE ${MARS_SIMGPU_INCLUDES})
   target_compile_definitions(simgpu_driver_test PRIVATE SIMGPU_DIR="${SIMGPU_DIR}")
   target_link_libraries(simgpu_driver_test PRIVATE GTest::gtest GTest::gtest_main Threads::Threads ${CMAKE_DL_LIBS})

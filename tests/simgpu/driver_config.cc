@@ -126,6 +126,11 @@ bool set(const std::string &name, const std::string &value, Config *config, Faul
     config->report = value;
     return true;
   }
+  if (name == "guard") {
+    if (!number(value, &n) || n > 1) return false;
+    config->guard = n != 0;
+    return true;
+  }
   if (name == "fault") return parse_fault(value, faults);
   return false;
 }
@@ -159,7 +164,7 @@ bool config_parse(const std::string &text, Config *config, FaultPlan *faults, st
 }
 
 bool config_from_environment(Config *config, FaultPlan *faults, std::string *why) {
-  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "DRIVER", "FAULT", "REPORT"};
+  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "DRIVER", "FAULT", "REPORT", "GUARD"};
   std::string text;
   for (const char *name : names) {
     const char *value = getenv((std::string("MARS_SIMGPU_") + name).c_str());

@@ -66,6 +66,7 @@ struct Pending {
   std::vector<char> stage;       /* the source, where it is pageable */
   bool hashed = false;
   uint64_t hash = 0;
+  bool held_back = false; /* the host has no right to its pinned memory until the copy's end */
 };
 
 /* May a change of these host bytes before the copy runs only be the application's mistake? */
@@ -87,7 +88,10 @@ CUresult run_copy(const char *name, Pending &p) {
   if (r != CUDA_SUCCESS) return r;
   if (p.hashed && mix(c) != p.hash)
     fail_check("%s: the host changed its source at %#llx before the copy had run", name, (unsigned long long)c.src);
-  move_bytes(c);
+  if (c.way == Way::down && p.held_back)
+    for (size_t row = 0; row < c.rows; row++)
+      guard_write(c.dst + row * c.dst_pitch, reinterpret_cast<void *>(c.src + row * c.src_pitch), c.width);
+  else move_bytes(c);
   if (c.way == Way::inside)
     for (size_t row = 0; row < c.rows; row++)
       sg_memory_copy_marks(state().memory, c.dst + row * c.dst_pitch, c.src + row * c.src_pitch, c.width);
@@ -116,11 +120,12 @@ void prepare_host(Pending &p, bool async, Lock &lock) {
   } else if (c.way == Way::up && async && host_must_wait(source(c))) {
     lock.unlock();
     p.hash = mix(c);
-    p.hashed = true;
+    p.hashed = p.held_back = true;
     lock.lock();
   } else if (c.way == Way::down && async && p.dst_checked && host_must_wait(target(c))) {
     lock.unlock();
     for (size_t r = 0; r < c.rows; r++) memset(reinterpret_cast<char *>(c.dst + r * c.dst_pitch), 0xdb, c.width);
+    p.held_back = true;
     lock.lock();
   }
 }
@@ -148,7 +153,10 @@ CUresult copy_on(const char *name, CUstream s, const Copy &c, bool async, Lock &
   op->finish = [p] { count_copy(p->copy); };
   CUcontext ctx = s->ctx;
   Ticket t = stream_issue(s, std::move(op));
-  if (!waits) return CUDA_SUCCESS;
+  if (!waits) {
+    if (p->held_back) guard_protect(t, c.way == Way::down ? target(c) : source(c), name);
+    return CUDA_SUCCESS;
+  }
   ticket_wait(t, lock);
   return state().contexts.count(ctx) != 0 ? ctx->error : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }

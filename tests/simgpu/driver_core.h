@@ -9,6 +9,7 @@
 #include <cuda.h>
 #pragma GCC visibility pop
 
+#include "driver_guard.h"
 #include "driver_stream.h"
 #include "memory.h"
 #include "ptx.h"
@@ -34,6 +35,7 @@ struct Config {
   uint64_t seed = 0;                    /* 0: no delays */
   int driver = 0;                       /* version that it says it is of, 0: the headers' */
   std::string report;
+  bool guard = true; /* pages of pending copies are protected */
 };
 
 /* What a driver call is to the fault plan. */
@@ -139,6 +141,7 @@ CUresult gate_enter(const char *name, const Gate &gate, Lock &lock, CUcontext *c
 template <class F> CUresult call(const char *name, const Gate &gate, F body) {
   CUcontext ctx = nullptr;
   CUresult injected = CUDA_SUCCESS, result;
+  InsideDriver inside;
   Lock lock(state().mutex);
 
   try {

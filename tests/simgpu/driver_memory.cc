@@ -124,6 +124,7 @@ void allocation_free(std::map<uintptr_t, Allocation>::iterator it) {
   s.allocations.erase(it);
   sg_memory_remove(s.memory, p);
   race_forget(uintptr_t(p), a.bytes);
+  guard_forget(uintptr_t(p), a.bytes);
   if (a.device >= 0) {
     Device &d = s.devices[size_t(a.device)];
     if (a.pool == nullptr) d.used -= a.charged;

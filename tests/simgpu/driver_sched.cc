@@ -68,6 +68,7 @@ void run_one(Lane &lane, Op &op, Lock &lock) {
 
 void work(std::shared_ptr<Lane> lane) {
   State &s = state();
+  InsideDriver inside;
   Lock lock(s.mutex);
 
   for (;;) {
@@ -140,7 +141,10 @@ Ticket lane_issue(const std::shared_ptr<Lane> &lane, std::unique_ptr<Op> op) {
 
 Ticket lane_last(const std::shared_ptr<Lane> &lane) { return {lane, lane->issued, lane->clock}; }
 
-void host_learns(const Clock &clock) { clock_join(state().sched.host, clock); }
+void host_learns(const Clock &clock) {
+  clock_join(state().sched.host, clock);
+  guard_learned(state().sched.host);
+}
 
 void ticket_wait(const Ticket &t, Lock &lock) {
   wait_until_complete(t, lock);

@@ -338,6 +338,8 @@ CUresult CUDAAPI cuEventElapsedTime(float *ms, CUevent start, CUevent end) {
     if (start->ctx != end->ctx || !start->recorded || !end->recorded) return CUDA_ERROR_INVALID_HANDLE;
     if (((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
     if (!start->ticket.complete() || !end->ticket.complete()) return CUDA_ERROR_NOT_READY;
+    host_learns(start->ticket.clock);
+    host_learns(end->ticket.clock);
     *ms = float(double(*end->time_ns - *start->time_ns) * 1e-6);
     return CUDA_SUCCESS;
   });
