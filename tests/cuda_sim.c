@@ -74,6 +74,19 @@ uint64_t cuda_sim_nccl_calls(void) {
   return fn != NULL ? fn() : 0;
 }
 
+void cuda_sim_hold_copies(bool hold) {
+  CALL(sg_sim_hold_copies);
+
+  if (fn != NULL) fn(hold);
+}
+
+void cuda_sim_held_copies(int *up, int *down) {
+  CALL(sg_sim_held_copies);
+
+  *up = *down = 0;
+  if (fn != NULL) fn(up, down);
+}
+
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) {
   CALL(sg_sim_kernel_counts);
   uint64_t launches;
@@ -101,6 +114,8 @@ void cuda_sim_reset(void) {}
 uint64_t cuda_sim_calls(void) { return 0; }
 uint64_t cuda_sim_faults(void) { return 0; }
 uint64_t cuda_sim_nccl_calls(void) { return 0; }
+void cuda_sim_hold_copies(bool hold) {}
+void cuda_sim_held_copies(int *up, int *down) { *up = *down = 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
 uint64_t cuda_sim_kernel_sectors(const char *name) { return 0; }
 #endif

@@ -308,6 +308,73 @@ TEST_F(Cuda, SeveralCopiesAreUnderWay) {
   }
 }
 
+// Kernels stand still until they are let on, copies likewise: then one computes while what comes after it is on its way up and what was
+// before it on its way down, neither of which has ended.
+TEST_F(Cuda, ComputingOverlapsCopies) {
+  if (!cuda_sim_is_used()) GTEST_SKIP() << "a real driver does not hold copies";
+  mars_error err = {};
+  const unsigned chunks = 40; // 5 MiB up and 5 MiB down, with 4 MiB of the device
+  const int64_t n = chunks * 32768;
+  void *memory = nullptr;
+  OK(CU(cuMemHostAlloc)(&memory, 64, CU_MEMHOSTALLOC_PORTABLE));
+  volatile unsigned *told = (volatile unsigned *)memory; // [0] kernels that have begun, [1] that may end
+  told[0] = told[1] = 0;
+  const std::string source = "extern \"C\" __global__ void standing(mars_chunk c, const float *x, float *y) {\n"
+                             "  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;\n"
+                             "  volatile unsigned *told = (volatile unsigned *)" + std::to_string((uintptr_t)memory) + "ull;\n"
+                             "  if (i == 0) {\n"
+                             "    unsigned number = told[0] + 1;\n"
+                             "    told[0] = number;\n"
+                             "    while (told[1] < number) {}\n"
+                             "  }\n"
+                             "  if (i < c.count) y[i] = x[i] + 1;\n"
+                             "}\n";
+  const mars_kernel_operand in = {MARS_F32, MARS_OPERAND_CHUNK};
+  const mars_dtype of = MARS_F32;
+  mars_kernel k = {};
+  k.name = k.entry = "standing", k.n_in = k.n_out = 1, k.in = &in, k.out = &of, k.source = source.c_str();
+  TempDir dir;
+  const std::string file = dir.file("x.npy");
+  ASSERT_TRUE(ok(mars_save_npy(mars_arange(s, MARS_F32, 0, (double)n, 1), file.c_str(), &err), err));
+  std::vector<float> y((size_t)n);
+  mars_tensor *x = mars_from_npy(s, file.c_str()), *made = nullptr;
+  mars_kernel_apply(s, &k, &x, &made);
+  mars_output out = {};
+  out.tensor = made, out.sink = MARS_SINK_MEMORY, out.data = y.data(), out.bytes = y.size() * sizeof y[0];
+  mars_job *job = nullptr;
+  ASSERT_TRUE(ok(mars_submit(s, &out, 1, &job, &err), err));
+  auto within = [](const std::function<bool()> &there) { // 20 s
+    for (int ms = 0; ms < 20000 && !there(); ms++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return there();
+  };
+  auto begins = [&](unsigned i) { return within([&] { return told[0] >= i; }); };
+  bool both = false;
+  for (unsigned i = 1; i < chunks && !both; i++) {
+    ASSERT_TRUE(begins(i)) << "kernel " << i;
+    cuda_sim_hold_copies(true);
+    told[1] = i; // its result is to go down, and its room is for what goes up
+    if (!begins(i + 1)) { // what it works on has not come up yet
+      cuda_sim_hold_copies(false);
+      continue;
+    }
+    int up = 0, down = 0;
+    for (int ms = 0; ms < 100 && !both; ms++) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      cuda_sim_held_copies(&up, &down);
+      both = up > 0 && down > 0;
+    }
+    EXPECT_EQ(told[0], i + 1);
+    EXPECT_EQ(told[1], i); // it has not ended
+    cuda_sim_hold_copies(false);
+  }
+  EXPECT_TRUE(both) << "no kernel during which data were on their way up and down";
+  told[1] = ~0u;
+  EXPECT_TRUE(ok(mars_wait(job, &err), err));
+  mars_job_release(job);
+  for (int64_t i = 0; i < n; i += 1021) ASSERT_EQ(y[(size_t)i], (float)i + 1);
+  OK(CU(cuMemFreeHost)(memory));
+}
+
 TEST_F(Cuda, ExportsAreInTheDevicesBudget) {
   mars_error err = {};
   DLManagedTensor *a = nullptr, *b = nullptr, *c = nullptr;

@@ -4,7 +4,9 @@
  */
 #include "driver_api.h"
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 using namespace sg;
 
@@ -72,8 +74,21 @@ struct Pending {
 /* May a change of these host bytes before the copy runs only be the application's mistake? */
 bool host_must_wait(const Touch &t) { return !pending_touches(t); }
 
+std::atomic<bool> holding{false};
+std::atomic<int> held_up{0}, held_down{0};
+
+/* A test wants to see what goes on meanwhile. */
+void hold(const Copy &c) {
+  if (!holding || (c.way != Way::up && c.way != Way::down)) return;
+  std::atomic<int> &n = c.way == Way::up ? held_up : held_down;
+  n++;
+  while (holding) std::this_thread::sleep_for(std::chrono::microseconds(200));
+  n--;
+}
+
 CUresult run_copy(const char *name, Pending &p) {
   const Copy &c = p.copy;
+  hold(c);
   std::shared_lock<std::shared_mutex> guard(state().mapping);
   CUresult r = CUDA_SUCCESS;
 
@@ -305,4 +320,10 @@ CUresult CUDAAPI cuMemsetD2D8Async(CUdeviceptr p, size_t pitch, unsigned char v,
 }
 CUresult CUDAAPI cuMemsetD2D32Async(CUdeviceptr p, size_t pitch, unsigned int v, size_t w, size_t h, CUstream s) {
   return set_call("cuMemsetD2D32Async", s, uintptr_t(p), pitch, v, 4, w, h);
+}
+
+extern "C" __attribute__((visibility("default"))) void sg_sim_hold_copies(int hold) { sg::holding = hold != 0; }
+extern "C" __attribute__((visibility("default"))) void sg_sim_held_copies(int *up, int *down) {
+  *up = sg::held_up;
+  *down = sg::held_down;
 }

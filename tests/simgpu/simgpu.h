@@ -36,6 +36,9 @@ void sg_sim_reset(void);
 int sg_sim_configure(const char *text);
 const char *sg_sim_error(void);
 void sg_sim_live(sg_sim_live_info *out);
+/* From now on copies between host and device begin and do not end, until they are let on again. Those that stand so: one of a stream. */
+void sg_sim_hold_copies(int hold);
+void sg_sim_held_copies(int *up, int *down);
 /* Number of failed checks so far; the first one's text in `first` (may be NULL), cut to size. */
 size_t sg_sim_failed_checks(char *first, size_t size);
 /* Text of failed check i; "" if there is none. */
