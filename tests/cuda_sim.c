@@ -68,6 +68,14 @@ uint64_t cuda_sim_faults(void) {
   return c.faults;
 }
 
+uint64_t cuda_sim_modules(bool machine) {
+  CALL(sg_sim_counts);
+  sg_sim_count_info c = {0};
+
+  if (fn != NULL) fn(&c);
+  return machine ? c.machine_modules : c.ptx_modules;
+}
+
 uint64_t cuda_sim_nccl_calls(void) {
   CALL(sg_sim_nccl_calls);
 
@@ -100,6 +108,7 @@ bool cuda_sim_configure(const char *text) { return false; }
 void cuda_sim_reset(void) {}
 uint64_t cuda_sim_calls(void) { return 0; }
 uint64_t cuda_sim_faults(void) { return 0; }
+uint64_t cuda_sim_modules(bool machine) { return (void)machine, 0; }
 uint64_t cuda_sim_nccl_calls(void) { return 0; }
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written) { return false; }
 uint64_t cuda_sim_kernel_sectors(const char *name) { return 0; }

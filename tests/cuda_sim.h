@@ -24,6 +24,8 @@ uint64_t cuda_sim_calls(void);
 /* Faults of the plan that have happened since the process began. */
 uint64_t cuda_sim_faults(void);
 uint64_t cuda_sim_nccl_calls(void);
+/* Modules loaded since the process began, from PTX or from machine code. */
+uint64_t cuda_sim_modules(bool machine);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
 /* Sectors of 32 bytes that their warps asked memory for. */
