@@ -156,18 +156,19 @@ static void cuda_join(mx_device *d, mx_transfer *const *list, mx_device *const *
 }
 
 static bool cuda_can_program(mx_device *d, const mx_program *prog) {
-  (void)d;
-  return mx_cuda_has(mx_cuda_load(MX_LIB_NVRTC), MX_LIB_NVRTC) && mx_text_can(prog, NULL);
+  return ((mx_cuda *)d)->arch != 0 && mx_text_can(prog, NULL);
 }
 
 static bool cuda_can_tile(mx_device *d, mx_tile_op op, mars_dtype dtype) { return mx_cuda_can_tile((mx_cuda *)d, op, dtype); }
 
 static bool cuda_lacks(mx_device *d, char *text, size_t bytes) {
-  const mx_cuda_api *cu = mx_cuda_load(MX_LIB_NVRTC);
+  const mx_cuda *dev = (const mx_cuda *)d;
+  const mx_cuda_library *nvrtc = &dev->cu->lib[MX_LIB_NVRTC];
 
-  (void)d;
-  if (mx_cuda_has(cu, MX_LIB_NVRTC)) return false;
-  snprintf(text, bytes, "libnvrtc is missing: %s", cu->lib[MX_LIB_NVRTC].missing);
+  if (dev->arch != 0) return false;
+  if (mx_cuda_has(dev->cu, MX_LIB_NVRTC))
+    snprintf(text, bytes, "libnvrtc %s does not compile for the compute capability of %s, %d.%d", nvrtc->version, dev->name, dev->capability / 10, dev->capability % 10);
+  else snprintf(text, bytes, "libnvrtc is missing: %s", nvrtc->missing);
   return true;
 }
 
@@ -302,10 +303,14 @@ static void warn_if_missing(mx_cuda_lib lib, void (*log)(void *user, mars_log_le
   log(user, MARS_LOG_WARNING, text);
 }
 
-static void warn_of_missing(const mx_device_request *request) {
+static void warn_of_missing(mx_cuda *dev, const mx_device_request *request) {
   static const mx_cuda_lib wanted[] = {MX_LIB_NVRTC, MX_LIB_CUBLAS, MX_LIB_CUSOLVER};
+  char lacking[300], text[400];
 
   for (size_t i = 0; request->first && i < sizeof wanted / sizeof *wanted; i++) warn_if_missing(wanted[i], request->log, request->log_user);
+  if (request->log == NULL || !mx_cuda_has(dev->cu, MX_LIB_NVRTC) || !cuda_lacks(&dev->base, lacking, sizeof lacking)) return;
+  snprintf(text, sizeof text, "%s; programs stay on the host", lacking);
+  request->log(request->log_user, MARS_LOG_WARNING, text);
 }
 
 static mars_status kind_describe(void *ctx, int index, mx_device_info *out, mars_error *err) {
@@ -424,7 +429,7 @@ static mars_status kind_create(void *ctx, const mx_device_request *request, mx_d
   MX_TRY(mx_cuda_enter(dev, err));
   entered = true;
   MX_TRY(set_up(dev, request->budget_bytes, err));
-  warn_of_missing(request);
+  warn_of_missing(dev, request);
   *out = &dev->base;
 
 done:

@@ -59,7 +59,8 @@ typedef struct mx_cuda {
   CUdevice device;
   CUcontext ctx;
   bool retained;
-  int capability, sms, arch;
+  int capability, sms;
+  int arch;           /* that NVRTC compiles for; 0: it is missing, or knows none that the device runs */
   double clock_hz, bandwidth;
   CUdeviceptr slab;   /* as allocated */
   char *arena;
@@ -74,6 +75,7 @@ typedef struct mx_cuda {
   bool has_lock;
   mx_module *modules;
   int n_modules, cap_modules;
+  bool machine;           /* the driver reads no PTX of this NVRTC: machine code */
   CUdeviceptr table;      /* pointers of COMBINE calls, and their copy in pinned memory */
   char *table_host;
   size_t table_bytes, table_used;

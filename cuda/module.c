@@ -13,9 +13,12 @@ struct mx_module {
   CUmodule module;
 };
 
-static mars_status load(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, mars_error *err) {
+enum { LOG_BYTES = 400 };
+
+/* Compile and load one kind of code. *refused: the driver is older than NVRTC and does not read its PTX. */
+static mars_status load_as(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, bool *refused, mars_error *err) {
   const mx_cuda_api *cu = dev->cu;
-  char log[400] = "", what[480];
+  char log[LOG_BYTES] = "", what[LOG_BYTES + 80];
   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
   mx_compiled code;
@@ -30,16 +33,24 @@ static mars_status load(mx_cuda *dev, const char *source, unsigned flags, CUmodu
   }
   mx_free(dev->mem, code.code);
   if (st != MARS_OK) return st;
-  if (r == CUDA_ERROR_UNSUPPORTED_PTX_VERSION) { /* the driver is older than NVRTC: machine code needs no assembler of its own */
-    st = mx_compile(cu, dev->mem, source, dev->arch, flags | MX_COMPILE_MACHINE, &code, err);
-    if (st != MARS_OK) return st;
-    r = cu->cuModuleLoadDataEx(out, code.code, 0, NULL, NULL);
-    mx_free(dev->mem, code.code);
-  }
+  *refused = r == CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   snprintf(what, sizeof what, "loading a kernel%s%.300s", log[0] != '\0' ? ": " : "", log);
   st = mx_cuda_check(dev, r, what, err);
   if (st == MARS_E_MEMORY) mx_cuda_tell_holders(dev, err);
   return st;
+}
+
+/* PTX, until the driver has refused it once; machine code needs no assembler of the driver's. */
+static mars_status load(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, mars_error *err) {
+  mars_status st = MARS_OK;
+  bool refused = false;
+
+  if (!dev->machine) {
+    st = load_as(dev, source, flags, out, &refused, err);
+    if (!refused) return st;
+    dev->machine = true;
+  }
+  return load_as(dev, source, flags | MX_COMPILE_MACHINE, out, &refused, err);
 }
 
 static mars_status find(mx_cuda *dev, const char *source, unsigned flags, CUmodule *out, mars_error *err) {

@@ -17,7 +17,7 @@ typedef struct mx_machine_device {
   const char *name;
   size_t arena_bytes;
   double flops, memory_bytes_per_second, link_bytes_per_second; /* 0: unknown */
-  bool lost;   /* not to be used again */
+  const mars_error *lost; /* what it failed with: it is not used again. NULL: it is well */
   uint32_t peers; /* bit d: copies from device d come straight here */
 } mx_machine_device;
 
@@ -53,6 +53,7 @@ struct mars_session {
   const mx_ranges *ranges; /* NULL: nobody wants them */
   mars_session_info info;
   mars_device_info device_info[MX_MAX_DEVICES];
+  mars_error device_error[MX_MAX_DEVICES]; /* of lost ones */
   char device_name[MX_MAX_DEVICES][24];
   pthread_mutex_t export_lock;
   struct mx_export *exports; /* engine/exec/export.h; this and what follows under export_lock */
@@ -68,8 +69,8 @@ mars_status mx_session_create_with(const mars_session_config *config, const mx_d
                                    mars_session **out, mars_error *err);
 /* engine/exec/devices.c: create what config.devices names, after the host device; fills machine and info. */
 mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const *kinds, int n_kinds, mars_error *err);
-/* A device failed for good: it is not planned for any more. The actor's thread. */
-void mx_session_lose(mars_session *s, int device);
+/* A device failed for good, with this: it is not planned for any more. The actor's thread. */
+void mx_session_lose(mars_session *s, int device, const mars_error *why);
 /* Number of the session's device of this name, -1 after filling err. */
 int mx_session_device(const mars_session *s, const char *fn, const char *name, mars_error *err);
 /* cuda/device.c; cuda/stub.c where CUDA's headers were missing at build time: it has no devices then. */

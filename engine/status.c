@@ -54,6 +54,23 @@ mars_status mx_fail(mars_error *err, mars_status st, const char *fmt, ...) {
   return st;
 }
 
+mars_status mx_fail_from(mars_error *err, const mars_error *cause, const char *fmt, ...) {
+  char text[sizeof err->message], domain[sizeof err->domain];
+  const mars_status st = cause->status;
+  const int64_t code = cause->code;
+  va_list ap;
+
+  if (err == NULL) return st;
+  memcpy(domain, cause->domain, sizeof domain);
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  fill(err, st, text);
+  err->code = code;
+  memcpy(err->domain, domain, sizeof domain);
+  return st;
+}
+
 mars_status mx_fail_errno(mars_error *err, mars_status st, int errnum, const char *fmt, ...) {
   char text[sizeof err->message], cause[128];
   size_t room;

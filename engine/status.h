@@ -13,6 +13,8 @@ mars_status mx_fail(mars_error *err, mars_status st, const char *fmt, ...) __att
 /* The same with errno's code and text appended; ENOSPC and EDQUOT turn MARS_E_IO into MARS_E_NOSPACE. */
 mars_status mx_fail_errno(mars_error *err, mars_status st, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same with the status and the native code of what it comes from, which may be err itself. */
+mars_status mx_fail_from(mars_error *err, const mars_error *cause, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void mx_error_clear(mars_error *err);
 
 /* Never leaves the engine: a factorisation's condition does not suit the method that was planned; mars_error.code is the level

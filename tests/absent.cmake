@@ -21,8 +21,9 @@ if(MARS_HAS_SIMGPU)
   set_tests_properties(absent_nvrtc_on_gpu PROPERTIES LABELS "api;devices" ENVIRONMENT "${sim}:!;MARS_TEST_DEVICES=cuda:0"
     PASS_REGULAR_EXPRESSION "GPUs run no kernels here: libnvrtc is missing: not found" FAIL_REGULAR_EXPRESSION "RUN  ")
   absent(Nvrtc ${sim}:! MARS_SIMGPU_DEVICES=2 MARS_SIMGPU_BYTES=256M)
-  foreach(library Cublas Cusolver Nccl TheFirstFolderThatIsNamedWins)
-    add_test(NAME absent_${library} COMMAND absent_test --gtest_filter=Absent*.${library})
+  add_dependencies(absent_test simgpu simgpu_nvrtc)
+  foreach(library Cublas Cusolver Nccl TheFirstFolderThatIsNamedWins ThanTheDriverReads AndTheDriverTakesNoMachineCode ThanTheDevice)
+    add_test(NAME absent_${library} COMMAND absent_test --gtest_filter=*.${library})
     set_tests_properties(absent_${library} PROPERTIES LABELS "api;devices" ENVIRONMENT
       "MARS_TEST_SIMGPU=${CMAKE_BINARY_DIR}/simgpu;MARS_CACHE_DIR=${CMAKE_BINARY_DIR}/kernels;MARS_SIMGPU_DEVICES=2;MARS_SIMGPU_BYTES=256M;MARS_SIMGPU_LINKS=none")
   endforeach()

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,11 +210,11 @@ protected:
       }
     }
   }
-  mars_session *open(Log *log) {
+  mars_session *open(Log *log, const char *devices = "cuda:0,cuda:1") {
     mars_session_config c;
     mars_session_config_init(&c);
     c.host_budget_bytes = 16 * MiB;
-    c.devices = "cuda:0,cuda:1";
+    c.devices = devices;
     c.device_budget_bytes = MiB / 2;
     c.log = Log::take;
     c.user = log;
@@ -289,6 +290,110 @@ TEST_F(AbsentLibrary, Nccl) {
   expect_right(s, &copied);
   mars_session_destroy(s);
   EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
+}
+
+// NVRTC is newer than the driver, or than the device.
+class NvrtcIsNewer : public AbsentLibrary {
+protected:
+  // With all of NVRTC, or that which lets the simulated driver run machine code; its version, and caches of the test's own.
+  void begin(bool machine, int at_least, const char *setting, const char *value) {
+    const std::string nvrtc = path_of_nvrtc(), simgpu = getenv("MARS_TEST_SIMGPU");
+    if (nvrtc.empty()) GTEST_SKIP() << "no NVRTC: " << library("libnvrtc").missing;
+    setenv(setting, value, 1);
+    setenv("MARS_SIMGPU_NVRTC", nvrtc.c_str(), 1);
+    setenv("MARS_SIMGPU_MACHINE", folder.make("machine").c_str(), 1);
+    setenv("MARS_CACHE_DIR", folder.path.c_str(), 1);
+    setenv("MARS_CUDA_LIBRARY_PATH", ((machine ? simgpu + "_nvrtc:" : "") + simgpu + ":" + std::filesystem::path(nvrtc).parent_path().string() + ":!").c_str(), 1);
+    const mars_library lib = library("libnvrtc");
+    int major = 0, minor = 0;
+    ASSERT_NE(lib.path, nullptr) << lib.missing;
+    EXPECT_EQ(std::string(lib.path).find("simgpu_nvrtc") != std::string::npos, machine) << lib.path;
+    ASSERT_EQ(sscanf(lib.version, "%d.%d", &major, &minor), 2) << lib.version;
+    if (10 * major + minor < at_least) GTEST_SKIP() << "NVRTC " << lib.version << " is not newer";
+  }
+  // Entries of the cache by what they begin with, behind what the cache itself writes.
+  std::pair<int, int> cached() {
+    std::pair<int, int> ptx_and_machine = {0, 0};
+    for (const auto &e : std::filesystem::directory_iterator(folder.path / "kernels")) {
+      std::ifstream f(e.path());
+      const std::string text((std::istreambuf_iterator<char>(f)), std::istreambuf_iterator<char>());
+      (text.find("\177ELF") < 64 ? ptx_and_machine.second : ptx_and_machine.first)++;
+    }
+    return ptx_and_machine;
+  }
+  // One session: what was loaded.
+  std::pair<uint64_t, uint64_t> run() {
+    Log log;
+    uint64_t copied = 0;
+    const uint64_t ptx = cuda_sim_modules(false), machine = cuda_sim_modules(true);
+    mars_session *s = open(&log, "cuda:0");
+    if (s == nullptr) return {0, 0};
+    expect_right(s, &copied);
+    EXPECT_GT(copied, 160u * 160 * 8) << "nothing went to a GPU";
+    EXPECT_TRUE(log.warnings.empty()) << log.warnings[0];
+    mars_session_destroy(s);
+    return {cuda_sim_modules(false) - ptx, cuda_sim_modules(true) - machine};
+  }
+};
+
+// Machine code, then. What the cache keeps of one kind is not given to a driver that wants the other.
+TEST_F(NvrtcIsNewer, ThanTheDriverReads) {
+  begin(true, 123, "MARS_SIMGPU_DRIVER", "12020");
+  if (IsSkipped() || HasFailure()) return;
+  const auto first = run();
+  EXPECT_EQ(first.first, 0u) << "PTX";
+  EXPECT_GT(first.second, 4u) << "machine code";
+  const auto had = cached();
+  EXPECT_EQ(had.first, 1) << "refused once, PTX is not made any more";
+  EXPECT_EQ((uint64_t)had.second, first.second);
+  ASSERT_TRUE(cuda_sim_configure("driver=99000")); // as new as can be
+  const auto newer = run();
+  EXPECT_EQ(newer.first, first.second);
+  EXPECT_EQ(newer.second, 0u);
+  EXPECT_EQ(cached(), std::make_pair((int)first.second, had.second));
+  ASSERT_TRUE(cuda_sim_configure("driver=12020"));
+  EXPECT_EQ(run(), first);
+  EXPECT_EQ(cached(), std::make_pair((int)first.second, had.second)) << "all of it was there";
+}
+
+// A driver that takes neither has the host do the work, and one warning says why.
+TEST_F(NvrtcIsNewer, AndTheDriverTakesNoMachineCode) {
+  begin(false, 123, "MARS_SIMGPU_DRIVER", "12020");
+  if (IsSkipped() || HasFailure()) return;
+  Log log;
+  uint64_t copied = 0;
+  mars_session *s = open(&log, "cuda:0");
+  ASSERT_NE(s, nullptr);
+  for (int i = 0; i < 2; i++) expect_right(s, &copied);
+  ASSERT_EQ(log.warnings.size(), 1u) << testing::PrintToString(log.warnings);
+  for (const char *word : {"cuda:0", "CUDA_ERROR_NO_BINARY_FOR_GPU", "without device cuda:0"})
+    EXPECT_NE(log.warnings[0].find(word), std::string::npos) << log.warnings[0];
+  EXPECT_EQ(cuda_sim_modules(false) + cuda_sim_modules(true), 0u);
+  mars_session_destroy(s);
+}
+
+// NVRTC 13 has given up what came before 7.5.
+TEST_F(NvrtcIsNewer, ThanTheDevice) {
+  begin(false, 130, "MARS_SIMGPU_CC", "7.0");
+  if (IsSkipped() || HasFailure()) return;
+  Log log;
+  uint64_t copied = 0;
+  mars_session *s = open(&log, "cuda:0");
+  ASSERT_NE(s, nullptr);
+  expect_right(s, &copied);
+  EXPECT_GT(copied, 160u * 160 * 8) << "no product went to the GPU";
+  ASSERT_EQ(log.warnings.size(), 1u) << testing::PrintToString(log.warnings);
+  for (const char *word : {"libnvrtc 1", "does not compile", "cuda:0, 7.0", "programs stay on the host"})
+    EXPECT_NE(log.warnings[0].find(word), std::string::npos) << log.warnings[0];
+  mars_kernel k = {};
+  const mars_kernel_operand in = {MARS_F64, MARS_OPERAND_CHUNK};
+  const mars_dtype out = MARS_F64;
+  k.name = "mine", k.source = "", k.entry = "mine", k.n_in = k.n_out = 1, k.in = &in, k.out = &out;
+  mars_tensor *a = mars_ones(s, MARS_F64, MARS_SHAPE(9)), *made = nullptr;
+  mars_error err = {};
+  mars_kernel_apply(s, &k, &a, &made);
+  EXPECT_TRUE(says(mars_run(s, &made, 1, &err), err, MARS_E_UNSUPPORTED, {"'mine'", "does not compile", "7.0", "host function"}));
+  mars_session_destroy(s);
 }
 
 // The folders that are documented, in their order: MARS_CUDA_LIBRARY_PATH's, CUDA_HOME, CUDA_PATH.

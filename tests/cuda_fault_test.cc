@@ -53,6 +53,30 @@ mars_status sums(mars_session *s, const Array &, Results *out, mars_error *err) 
   return st;
 }
 
+// A kernel of the user's own that no host can run.
+mars_status twice(mars_session *s, const Array &x, Results *out, mars_error *err) {
+  const mars_kernel_operand in = {MARS_F64, MARS_OPERAND_CHUNK};
+  const mars_dtype dt = MARS_F64;
+  mars_kernel k = {};
+  k.name = "twice", k.entry = "twice", k.n_in = k.n_out = 1, k.in = &in, k.out = &dt;
+  k.source = "extern \"C\" __global__ void twice(mars_chunk c, const double *x, double *y) {\n"
+             "  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;\n"
+             "  if (i < c.count) y[i] = 2 * x[i];\n"
+             "}\n";
+  Scope scope(s);
+  mars_tensor *t = borrow(s, x), *made = nullptr;
+  mars_kernel_apply(s, &k, &t, &made);
+  out->assign((size_t)x.size(), 0);
+  *err = {};
+  return mars_fetch(made, out->data(), out->size() * sizeof(double), err);
+}
+
+Results doubled(const Array &x) {
+  Results want;
+  for (int64_t i = 0; i < x.size(); i++) want.push_back(2 * ((const double *)x.bytes.data())[i]);
+  return want;
+}
+
 mars_status open_on(const char *devices, mars_session **s, mars_error *err, std::string *log = nullptr, size_t device_bytes = 32 << 10,
                     int64_t chunk = 1024) {
   static const std::string folder = test_tmp();
@@ -317,33 +341,68 @@ TEST_F(CudaFaults, AnErrorOfMemoryNamesTheHolders) {
 TEST_F(CudaFaults, AJobThatFailsForWantOfMemoryNamesTheHolders) {
   mars_session *s = nullptr;
   mars_error err = {};
+  Results got;
   std::string log;
   ASSERT_TRUE(ok(open_on("cuda:0", &s, &err, &log), err));
-  const mars_kernel_operand in = {MARS_F64, MARS_OPERAND_CHUNK};
-  const mars_dtype out = MARS_F64;
-  mars_kernel k = {};
-  k.name = "twice", k.entry = "twice", k.n_in = k.n_out = 1, k.in = &in, k.out = &out;
-  k.source = "extern \"C\" __global__ void twice(mars_chunk c, const double *x, double *y) {\n"
-             "  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;\n"
-             "  if (i < c.count) y[i] = 2 * x[i];\n"
-             "}\n";
-  Array y(MARS_F64, {kRows, kCols});
-  auto twice = [&] {
-    Scope scope(s);
-    mars_tensor *x = borrow(s, x_), *made = nullptr;
-    mars_kernel_apply(s, &k, &x, &made);
-    err = {};
-    return mars_fetch(made, y.bytes.data(), y.bytes.size(), &err);
-  };
   std::string fault = "fault=alloc:0";
   for (int i = 1; i < 60; i++) fault += ",alloc:" + std::to_string(i);
   ASSERT_TRUE(cuda_sim_configure(fault.c_str()));
-  EXPECT_TRUE(says(twice(), err, MARS_E_MEMORY, {"cuda:0", "CUDA_ERROR_OUT_OF_MEMORY", "are free", "this session holds 32768 bytes for tensors"}));
+  EXPECT_TRUE(says(twice(s, x_, &got, &err), err, MARS_E_MEMORY, {"cuda:0", "CUDA_ERROR_OUT_OF_MEMORY", "are free", "this session holds 32768 bytes for tensors"}));
   EXPECT_STREQ(err.domain, "CUresult");
   EXPECT_NE(log.find("without device cuda:0"), std::string::npos) << log;
   ASSERT_TRUE(cuda_sim_configure("fault="));
-  ASSERT_TRUE(ok(twice(), err));
-  for (int64_t i = 0; i < y.size(); i++) ASSERT_EQ(((const double *)y.bytes.data())[i], 2 * ((const double *)x_.bytes.data())[i]);
+  ASSERT_TRUE(ok(twice(s, x_, &got, &err), err));
+  EXPECT_EQ(got, doubled(x_));
+  mars_session_destroy(s);
+  nothing_left();
+}
+
+// Nor can anybody else do it when its device is lost, at whatever step: the job says so, and so does the next one. The session goes on.
+TEST_F(CudaFaults, AUsersKernelNamesTheDeviceThatWasLost) {
+  int lost = 0;
+  for (int n = 0; !HasFailure(); n += quick() ? 5 : 1) {
+    SCOPED_TRACE("lose:0:" + std::to_string(n));
+    mars_session *s = nullptr;
+    mars_error err = {}, later = {};
+    Results got;
+    ASSERT_TRUE(cuda_sim_configure("fault=")); // the device is well again
+    ASSERT_TRUE(ok(open_on("cuda:0", &s, &err), err));
+    ASSERT_TRUE(cuda_sim_configure(("fault=lose:0:" + std::to_string(n)).c_str()));
+    const uint64_t before = cuda_sim_faults();
+    const mars_status st = twice(s, x_, &got, &err);
+    const bool happened = cuda_sim_faults() > before;
+    if (st == MARS_OK) { // or the device had no more to do
+      EXPECT_EQ(got, doubled(x_));
+    } else {
+      EXPECT_TRUE(says(st, err, MARS_E_DEVICE, {"mars_kernel_apply", "'twice'", "cuda:0", "was lost", "CUDA_ERROR_ECC_UNCORRECTABLE"}));
+      EXPECT_STREQ(err.domain, "CUresult");
+      EXPECT_EQ(err.code, 214);
+      EXPECT_TRUE(says(twice(s, x_, &got, &later), later, MARS_E_DEVICE, {"'twice'", "cuda:0", "was lost"}));
+      EXPECT_STREQ(later.message, err.message);
+      EXPECT_TRUE(ok(job(s, x_, &got, &err), err));
+      right(got);
+      lost++;
+    }
+    mars_session_destroy(s);
+    nothing_left();
+    if (!happened) break;
+  }
+  EXPECT_GE(lost, 2);
+}
+
+// Another GPU of the session can.
+TEST_F(CudaFaults, AUsersKernelGoesToTheDeviceThatIsLeft) {
+  std::string log;
+  mars_session *s = nullptr;
+  mars_error err = {};
+  Results got;
+  ASSERT_TRUE(ok(open_on("cuda:0,cuda:1", &s, &err, &log), err));
+  ASSERT_TRUE(cuda_sim_configure("fault=lose:0:1"));
+  EXPECT_TRUE(ok(twice(s, x_, &got, &err), err));
+  EXPECT_EQ(got, doubled(x_));
+  EXPECT_NE(log.find("without device cuda:0"), std::string::npos) << log;
+  ASSERT_TRUE(cuda_sim_configure("fault=lose:1:0"));
+  EXPECT_TRUE(says(twice(s, x_, &got, &err), err, MARS_E_DEVICE, {"'twice'", "was lost", "CUDA_ERROR_ECC_UNCORRECTABLE"}));
   mars_session_destroy(s);
   nothing_left();
 }

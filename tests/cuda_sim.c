@@ -68,6 +68,14 @@ uint64_t cuda_sim_faults(void) {
   return c.faults;
 }
 
+uint64_t cuda_sim_modules(bool machine) {
+  CALL(sg_sim_counts);
+  sg_sim_count_info c = {0};
+
+  if (fn != NULL) fn(&c);
+  return machine ? c.machine_modules : c.ptx_modules;
+}
+
 uint64_t cuda_sim_nccl_calls(void) {
   CALL(sg_sim_nccl_calls);
 
@@ -113,6 +121,7 @@ bool cuda_sim_configure(const char *text) { return false; }
 void cuda_sim_reset(void) {}
 uint64_t cuda_sim_calls(void) { return 0; }
 uint64_t cuda_sim_faults(void) { return 0; }
+uint64_t cuda_sim_modules(bool machine) { return (void)machine, 0; }
 uint64_t cuda_sim_nccl_calls(void) { return 0; }
 void cuda_sim_hold_copies(bool hold) {}
 void cuda_sim_held_copies(int *up, int *down) { *up = *down = 0; }

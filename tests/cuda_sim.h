@@ -27,6 +27,8 @@ uint64_t cuda_sim_nccl_calls(void);
 /* Copies with the host stand still, or go on; how many stand. */
 void cuda_sim_hold_copies(bool hold);
 void cuda_sim_held_copies(int *up, int *down);
+/* Modules loaded since the process began, from PTX or from machine code. */
+uint64_t cuda_sim_modules(bool machine);
 /* Bytes that kernels named `name` read and wrote. */
 bool cuda_sim_kernel_bytes(const char *name, uint64_t *read, uint64_t *written);
 /* Sectors of 32 bytes that their warps asked memory for. */

@@ -24,3 +24,5 @@ if(TARGET mars_tool)
 endif()
 
 add_test(NAME check_includes COMMAND ${CMAKE_SOURCE_DIR}/tools/check_includes)
+add_test(NAME setup_cuda_test COMMAND ${CMAKE_SOURCE_DIR}/tests/setup_cuda_test.sh ${CMAKE_SOURCE_DIR})
+set_tests_properties(setup_cuda_test PROPERTIES LABELS release TIMEOUT 300 SKIP_RETURN_CODE 77)

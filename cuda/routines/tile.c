@@ -193,9 +193,8 @@ bool mx_cuda_can_tile(mx_cuda *dev, mx_tile_op op, mars_dtype dtype) {
   const unsigned needs = table[op].needs;
   const bool word = (needs & WORDS) && dtype < MARS_F16 && mars_dtype_bytes(dtype) >= 4;
 
-  (void)dev;
   if (table[op].run == NULL) return false;
-  if (!there(MX_LIB_NVRTC)) /* what needs no kernel of ours: no conjugates, no mirror images */
+  if (dev->arch == 0) /* what needs no kernel of ours: no conjugates, no mirror images */
     return op == MX_TILE_GEMM && (dtype == MARS_F32 || dtype == MARS_F64) && there(MX_LIB_CUBLAS);
   if (word) return true;
   if ((needs & (FLOATS | WORDS)) && dtype < MARS_F32) return false;

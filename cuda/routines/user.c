@@ -24,9 +24,8 @@ static mars_status function_of(mx_cuda *dev, const mx_user_kernel *u, CUfunction
   if (st == MARS_OK) return st;
   if (strcmp(bad.domain, "nvrtcResult") == 0) {
     const char *log = strstr(bad.message, "kernel(");
-    (void)mx_fail(err, MARS_E_ARG, "mars_kernel_apply: kernel '%.60s' does not compile for %s: %.380s", name, dev->name, log != NULL ? log : bad.message);
-    if (err != NULL) memcpy(err->domain, bad.domain, sizeof err->domain), err->code = bad.code;
-    return MARS_E_ARG;
+    bad.status = MARS_E_ARG;
+    return mx_fail_from(err, &bad, "mars_kernel_apply: kernel '%.60s' does not compile for %s: %.380s", name, dev->name, log != NULL ? log : bad.message);
   }
   if (bad.code == CUDA_ERROR_NOT_FOUND)
     return mx_fail(err, MARS_E_ARG, "mars_kernel_apply: kernel '%.60s' has no entry '%.60s': declare it extern \"C\" __global__ void %.60s(...)", name, u->entry,

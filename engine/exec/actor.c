@@ -141,7 +141,7 @@ typedef struct run {
   mx_kernel **kernels[MX_MAX_DEVICES]; /* of each device, those that it runs */
   int64_t n_kernels;
   mx_culprit culprit;
-  mars_error full; /* why a device was left out, if one was for want of memory */
+  mars_error left_out; /* why the last device was that this job began with and does without: lost, or for want of memory */
   mx_value **kept; /* retained while the job runs */
   size_t n_kept;
   mx_hold *holds;  /* of what was given away */
@@ -346,7 +346,7 @@ static bool with_less(run *r, const mars_error *bad, mx_plan_input *input) {
   if (input->without >> full & 1) return false;
   const bool split = !input->smaller;
   if (split) input->smaller = 1;
-  else input->without |= 1u << full, r->full = *bad;
+  else input->without |= 1u << full, r->left_out = *bad;
   mx_log(s, MARS_LOG_WARNING, "%s; the job is run again %s %s", bad->message,
          split ? "in smaller tasks, for the sake of device" : "without device", s->machine.device[full].name);
   return true;
@@ -359,7 +359,8 @@ static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_i
   const int lost = r->culprit.lost;
   if (r->culprit.full > 0 && st == MARS_E_MEMORY) return with_less(r, bad, input);
   if (lost > 0 && !s->machine.device[lost].lost) {
-    mx_session_lose(s, lost);
+    mx_session_lose(s, lost, bad);
+    r->left_out = *bad;
     mx_log(s, MARS_LOG_WARNING, "%s; the job is run again without device %s", bad->message, s->machine.device[lost].name);
     return true;
   }
@@ -372,8 +373,8 @@ static bool another_way(run *r, mars_status st, const mars_error *bad, mx_plan_i
 
 /* A plan that is refused after a device was left out lacks that device: the reason is what happened there. */
 static mars_status reason_of(const run *r, mars_status st, mars_error *bad) {
-  if (r->full.status == MARS_OK || (st != MARS_E_UNSUPPORTED && st != MARS_E_BUDGET)) return st;
-  *bad = r->full;
+  if (r->left_out.status == MARS_OK || (st != MARS_E_UNSUPPORTED && st != MARS_E_BUDGET)) return st;
+  *bad = r->left_out;
   return bad->status;
 }
 

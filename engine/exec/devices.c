@@ -192,9 +192,10 @@ mars_status mx_session_add_devices(mars_session *s, const mx_device_kind *const 
   return st;
 }
 
-void mx_session_lose(mars_session *s, int device) {
+void mx_session_lose(mars_session *s, int device, const mars_error *why) {
   mx_machine *m = &s->machine;
-  m->device[device].lost = true;
+  s->device_error[device] = *why;
+  m->device[device].lost = &s->device_error[device];
   s->device_info[device].lost = true;
   m->arena_bytes = m->device[0].arena_bytes;
   for (int d = 1; d < m->n_devices; d++)

@@ -33,12 +33,8 @@ void mx_exec_fail(mx_exec *x, int device, mars_status st, const mars_error *err)
   if (st == MARS_E_MEMORY) x->culprit.full = device;
   const char *name = x->plan->machine->device[device].name;
   if (err && strstr(err->message, name)) return;
-  const int64_t code = x->error.code;
-  char domain[sizeof x->error.domain];
-  memcpy(domain, x->error.domain, sizeof domain);
-  (void)mx_fail(&x->error, st, "%s: device %s: %s", x->plan->fn, name, err && err->message[0] ? err->message : mars_status_text(st));
-  x->error.code = code;
-  memcpy(x->error.domain, domain, sizeof domain);
+  x->error.status = st;
+  (void)mx_fail_from(&x->error, &x->error, "%s: device %s: %s", x->plan->fn, name, err && err->message[0] ? err->message : mars_status_text(st));
 }
 
 void mx_exec_nomem(mx_exec *x) {

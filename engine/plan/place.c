@@ -421,7 +421,8 @@ static mars_status check_homes(const mx_plan *p, mars_error *err) {
     const mx_machine_device *m = &p->machine->device[q->home > 1 ? q->home - 1 : 0];
     char lacking[300] = "it refuses them";
     if (q->home <= 1) continue;
-    if (m->lost) return mx_fail(err, MARS_E_DEVICE, "%s: memory of device %s is read or written, but the device was lost", p->fn, m->name);
+    if (m->lost)
+      return mx_fail_from(err, m->lost, "%s: memory of device %s is read or written, but the device was lost: %.300s", p->fn, m->name, m->lost->message);
     if (!mx_plan_may_use(p, q->home - 1))
       return mx_fail(err, MARS_E_BUDGET, "%s: memory of device %s is read or written, but its budget, %zu bytes, is too small for that even in small chunks", p->fn,
                      m->name, m->arena_bytes);

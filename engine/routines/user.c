@@ -31,28 +31,36 @@ static void why_not(const mx_plan *p, char *text, size_t bytes) {
     const mx_machine_device *d = &m->device[m->use[i]];
 
     if (m->use[i] == 0) continue;
-    if (d->lost) snprintf(text, bytes, "%s was lost", d->name);
-    else if (!mx_plan_may_use(p, m->use[i])) snprintf(text, bytes, "%s has too little memory for it", d->name);
+    if (d->lost == NULL && !mx_plan_may_use(p, m->use[i])) snprintf(text, bytes, "%s has too little memory for it", d->name);
     else if (d->dev->ops->lacks && d->dev->ops->lacks(d->dev, lacking, sizeof lacking)) snprintf(text, bytes, "%s", lacking);
     else snprintf(text, bytes, "%s is of another kind", d->name);
     return;
   }
 }
 
-/* Without a function for the host only a device will do. */
+/* Without a function for the host only a device will do: MARS_E_DEVICE where there was one, and it was lost. */
 static bool can_run(mx_rbuild *b, const mx_user_kernel *u) {
   const mx_machine *m = b->plan->machine;
+  const mx_machine_device *lost = NULL;
+  const char *name = u->name != NULL ? u->name : u->entry;
   char why[300];
 
   if (u->host != NULL) return true;
   for (int i = 0; i < m->n_use; i++) {
-    mx_device *dev = m->device[m->use[i]].dev;
+    const mx_machine_device *d = &m->device[m->use[i]];
 
-    if (m->use[i] > 0 && mx_plan_may_use(b->plan, m->use[i]) && dev->ops->can_tile(dev, MX_TILE_USER, b->dtype)) return true;
+    if (m->use[i] == 0 || !d->dev->ops->can_tile(d->dev, MX_TILE_USER, b->dtype)) continue;
+    if (mx_plan_may_use(b->plan, m->use[i])) return true;
+    if (d->lost != NULL && lost == NULL) lost = d;
+  }
+  if (lost != NULL) {
+    b->st = mx_fail_from(b->err, lost->lost, "mars_%s: kernel '%.60s' is CUDA C, and device %s, which could run it, was lost: %.300s", b->k->fn, name, lost->name,
+                         lost->lost->message);
+    return false;
   }
   why_not(b->plan, why, sizeof why);
   mx_r_fail(b, MARS_E_UNSUPPORTED, "kernel '%.60s' is CUDA C, and no device of the session can run it (%s); give it a host function, too",
-            u->name != NULL ? u->name : u->entry, why);
+            name, why);
   return false;
 }
 

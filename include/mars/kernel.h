@@ -94,7 +94,8 @@ typedef struct mars_kernel {
  * Memory     a chunk of each operand and result, and what is MARS_OPERAND_WHOLE. Operands are stored, not fused into it.
  * Errors     MARS_E_ARG (the description), MARS_E_DTYPE, MARS_E_SHAPE at the call; when it is run MARS_E_UNSUPPORTED (no host function, and
  *            no CUDA device that can), MARS_E_ARG (the text does not compile: the compiler's log from the first error on, with the line
- *            of the text as kernel(LINE); or it has no such entry), MARS_E_DEVICE (it failed and there is no host function).
+ *            of the text as kernel(LINE); or it has no such entry), MARS_E_DEVICE (it failed, or the devices that
+ *            could run it were lost, and there is no host function).
  */
 MARS_API void mars_kernel_apply(mars_session *s, const mars_kernel *kernel, mars_tensor *const *operands, mars_tensor **results);
 

@@ -39,6 +39,9 @@ if(MARS_HAS_SIMGPU)
   foreach(simgpu_one simgpu_cublas simgpu_cusolver)
     target_include_directories(${simgpu_one} SYSTEM PRIVATE ${CBLAS_INCLUDE} ${LAPACKE_INCLUDE})
   endforeach()
+  # An NVRTC that lets the driver run machine code, in a folder of its own: only one test wants it.
+  simgpu_library(simgpu_nvrtc libnvrtc.so.13 simgpu/nvrtc.cc)
+  set_target_properties(simgpu_nvrtc PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/simgpu_nvrtc CXX_VISIBILITY_PRESET default)
   # All of the platform, for whoever runs the engine on it.
   add_custom_target(simgpu DEPENDS simgpu_cuda ${simgpu_libraries})
 endif()

@@ -131,6 +131,10 @@ bool set(const std::string &name, const std::string &value, Config *config, Faul
     config->guard = n != 0;
     return true;
   }
+  if (name == "machine") {
+    config->machine = value;
+    return true;
+  }
   if (name == "fault") return parse_fault(value, faults);
   return false;
 }
@@ -164,7 +168,7 @@ bool config_parse(const std::string &text, Config *config, FaultPlan *faults, st
 }
 
 bool config_from_environment(Config *config, FaultPlan *faults, std::string *why) {
-  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "DRIVER", "FAULT", "REPORT", "GUARD"};
+  static const char *const names[] = {"DEVICES", "BYTES", "CC", "LINKS", "SEED", "DRIVER", "FAULT", "REPORT", "GUARD", "MACHINE"};
   std::string text;
   for (const char *name : names) {
     const char *value = getenv((std::string("MARS_SIMGPU_") + name).c_str());

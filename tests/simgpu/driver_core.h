@@ -36,6 +36,7 @@ struct Config {
   int driver = 0;                       /* version that it says it is of, 0: the headers' */
   std::string report;
   bool guard = true; /* pages of pending copies are protected */
+  std::string machine; /* folder with the PTX of machine code, see machine_code.h */
 };
 
 /* What a driver call is to the fault plan. */

@@ -1,7 +1,10 @@
 /* Modules from PTX text, their functions and variables. */
 #include "driver_api.h"
+#include "machine_code.h"
 
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 using namespace sg;
 
@@ -51,10 +54,23 @@ CUresult read_options(unsigned n, CUjit_option *options, void **values, JitLog *
   return CUDA_SUCCESS;
 }
 
-/* What the image is; only PTX text can be run here. */
-CUresult look_at(const void *image, std::string *ptx) {
+/* The newest PTX that the driver reads, 10 * major + minor: CUDA 11.x reads 7.x, 12.x and 13.x 8.x and 9.x, but that 12.6 brought none. */
+int newest_ptx(int driver) {
+  const int major = driver / 1000, minor = driver % 1000 / 10;
+  return 10 * (major - 4) + minor - (major == 12 && minor >= 6 ? 1 : 0);
+}
+
+/* What the image is; only PTX text can be run here, that of machine code where its maker has left it (nvrtc.cc). */
+CUresult look_at(const void *image, const std::string &folder, std::string *ptx, bool *machine) {
   const unsigned char *p = static_cast<const unsigned char *>(image);
-  if (p[0] == 0x7f && memcmp(p, "\177ELF", 4) == 0) return CUDA_ERROR_NO_BINARY_FOR_GPU; /* machine code */
+  *machine = p[0] == 0x7f && memcmp(p, "\177ELF", 4) == 0;
+  if (*machine) {
+    std::ifstream f(folder.empty() ? "" : ptx_of_machine_code(folder, image));
+    std::stringstream text;
+    text << f.rdbuf();
+    *ptx = text.str();
+    return ptx->empty() ? CUDA_ERROR_NO_BINARY_FOR_GPU : CUDA_SUCCESS;
+  }
   if (p[0] == 0x50 && memcmp(p, "\x50\xed\x55\xba", 4) == 0) return CUDA_ERROR_NO_BINARY_FOR_GPU; /* a fat binary */
   *ptx = static_cast<const char *>(image);
   if (ptx->find(".version") == std::string::npos) return CUDA_ERROR_INVALID_IMAGE;
@@ -67,10 +83,11 @@ CUresult load(const char *name, CUmodule *out, const void *image, unsigned n, CU
     JitLog log;
     std::string text;
     char error[1024] = "";
+    bool machine = false;
 
     if (out == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
     CUresult r = read_options(n, options, values, &log);
-    if (r == CUDA_SUCCESS) r = look_at(image, &text);
+    if (r == CUDA_SUCCESS) r = look_at(image, s.config.machine, &text, &machine);
     if (r != CUDA_SUCCESS) return r;
     int device = ctx->device, target = 0, version = 0, cc = 10 * s.config.cc_major + s.config.cc_minor;
     lock.unlock();
@@ -80,10 +97,13 @@ CUresult load(const char *name, CUmodule *out, const void *image, unsigned n, CU
     JitLog::put(log.error, log.error_size, log.error_size_out, error);
     if (ptx == nullptr) return CUDA_ERROR_INVALID_PTX;
     sg_ptx_version(ptx, &target, &version);
-    if (target > cc || version > 90) { /* PTX 9.0 is what a driver of CUDA 13.0 knows */
+    /* machine code is for its generation alone */
+    const bool wrong = target > cc || (machine && target / 10 != cc / 10);
+    if (wrong || (!machine && version > newest_ptx(s.config.driver != 0 ? s.config.driver : CUDA_VERSION))) {
       sg_ptx_unload(ptx);
-      return target > cc ? CUDA_ERROR_NO_BINARY_FOR_GPU : CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+      return wrong ? CUDA_ERROR_NO_BINARY_FOR_GPU : CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
     }
+    (machine ? s.counts.machine_modules : s.counts.ptx_modules)++;
     auto module = std::make_unique<CUmod_st>();
     module->ctx = ctx;
     module->ptx = ptx;

@@ -98,9 +98,12 @@ if(TARGET simgpu_cuda AND MARS_HAS_CUDA)
     add_executable(bench_devices_test ${CMAKE_CURRENT_SOURCE_DIR}/bench_devices_test.cc)
     add_dependencies(bench_devices_test mars-bench simgpu)
     target_compile_definitions(bench_devices_test PRIVATE MARS_BENCH_BINARY="$<TARGET_FILE:mars-bench>")
-    target_link_libraries(bench_devices_test PRIVATE GTest::gtest GTest::gtest_main)
+    target_link_libraries(bench_devices_test PRIVATE api_support GTest::gtest_main)
     add_test(NAME bench_devices_test COMMAND bench_devices_test)
     set_tests_properties(bench_devices_test PROPERTIES TIMEOUT 300 LABELS "devices;release" ENVIRONMENT
                          "${gpu_env};MARS_SIMGPU_DEVICES=2")
+    add_test(NAME bench_devices_without_nvrtc COMMAND bench_devices_test)
+    set_tests_properties(bench_devices_without_nvrtc PROPERTIES LABELS devices ENVIRONMENT "MARS_CUDA_LIBRARY_PATH=${CMAKE_BINARY_DIR}/simgpu:!"
+                         PASS_REGULAR_EXPRESSION "libnvrtc is missing.*PASSED  . 0 tests" FAIL_REGULAR_EXPRESSION "FAILED")
   endif()
 endif()

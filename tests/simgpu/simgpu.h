@@ -25,6 +25,7 @@ typedef struct sg_sim_count_info {
   uint64_t up_bytes, down_bytes, device_bytes, peer_bytes; /* copied: to a device, from it, inside it, between two */
   uint64_t global_read_bytes, global_written_bytes;        /* by kernels; reads of a module's own variables are left out */
   uint64_t faults;                                         /* of the fault plan, that have happened */
+  uint64_t ptx_modules, machine_modules;                   /* loaded, from PTX and from machine code */
 } sg_sim_count_info;
 
 /* Waits for all work, frees everything, forgets failed checks and counts, reads the environment again. Handles that the

@@ -1,0 +1,10 @@
+# A library without the CUDA device: its objects but for those of cuda/, and stub.c in their place.
+if(TARGET mars_tool AND MARS_HAS_CUDA)
+  set(why "libmars was built without CUDA's headers")
+  add_executable(mars_without_cuda ${CMAKE_SOURCE_DIR}/tools/mars/main.c ${CMAKE_SOURCE_DIR}/cuda/stub.c)
+  add_dependencies(mars_without_cuda mars_ops_header)
+  target_compile_definitions(mars_without_cuda PRIVATE "MX_CUDA_WHY=\"${why}\"")
+  target_link_libraries(mars_without_cuda PRIVATE mars_tool mars_core)
+  add_test(NAME cuda_stub_test COMMAND ${CMAKE_CURRENT_LIST_DIR}/cuda_stub_test.sh ${CMAKE_SOURCE_DIR} $<TARGET_FILE:mars_without_cuda> ${CMAKE_NM})
+  set_tests_properties(cuda_stub_test PROPERTIES LABELS release TIMEOUT 300)
+endif()
