@@ -49,7 +49,7 @@ void mx_leave(mx_scheduler *z, int a, int32_t c, uint8_t flags) {
   int32_t i = mx_step_add(z, MX_STEP_FREE, a, MX_TIER_DEVICE, c, s->offset, MX_NO_FENCE);
   if (z->nomem) return;
   z->plan->steps.at[i].flags = flags;
-  if (!mx_space_free(z->arena[a].space, s->offset, mx_room_of(z, a, c), s->fence)) z->nomem = true;
+  mx_give_back(z, a, s->offset, mx_room_of(z, a, c), s->fence);
   forget(z, a, c);
 }
 

@@ -184,37 +184,54 @@ bool mx_evict(mx_scheduler *z, int a, int32_t position, int32_t beyond) {
   return !z->nomem;
 }
 
-bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load) {
-  mx_arena *r = &z->arena[a];
-  while (mx_space_used(r->space) + bytes + r->promised > mx_space_large(r->space)) {
-    if (!for_load && (!r->evicting || heap_top(z, a, &r->clean, true, position, true) < 0)) return false;
-    if (!mx_evict(z, a, position, beyond)) return false;
-  }
+/* The first ones, up to the last `keep`. false: there was none */
+static bool give_back_late(mx_scheduler *z, mx_arena *r, mx_late *late, int *count, int keep) {
+  int n = *count - keep;
+  if (n <= 0) return false;
+  for (int i = 0; i < n; i++)
+    if (!mx_space_free(r->space, late[i].offset, late[i].bytes, late[i].fence)) z->nomem = true;
+  memmove(late, late + n, (size_t)keep * sizeof *late);
+  *count = keep;
   return true;
 }
 
-/* false: there was none */
-static bool give_back_scratch(mx_scheduler *z, mx_arena *r, int keep) {
-  int n = r->n_scratches - keep;
-  if (n <= 0) return false;
-  for (int i = 0; i < n; i++)
-    if (!mx_space_free(r->space, r->scratches[i].offset, r->scratches[i].bytes, r->scratches[i].fence)) z->nomem = true;
-  memmove(r->scratches, r->scratches + n, (size_t)keep * sizeof *r->scratches);
-  r->n_scratches = keep;
-  return true;
+/* How many of the last may stay beside `bytes` more. */
+static int late_beside(const mx_late *late, int count, int most, int64_t bytes, int64_t limit) {
+  int keep = 0;
+  while (keep < count && keep < most) {
+    bytes += late[count - 1 - keep].bytes;
+    if (bytes > limit) break;
+    keep++;
+  }
+  return keep;
+}
+
+void mx_give_back(mx_scheduler *z, int a, int64_t at, int64_t bytes, mx_fence fence) {
+  mx_arena *r = &z->arena[a];
+  const int64_t limit = mx_space_bytes(r->space) / MX_RESTS_SHARE;
+  if (!a || fence.after_store < 0 || bytes > limit) {
+    if (!mx_space_free(r->space, at, bytes, fence)) z->nomem = true;
+    return;
+  }
+  (void)give_back_late(z, r, r->rests, &r->n_rests, late_beside(r->rests, r->n_rests, MX_RESTS - 1, bytes, limit));
+  r->rests[r->n_rests++] = (mx_late){at, bytes, fence};
 }
 
 void mx_keep_scratch(mx_scheduler *z, int a, int64_t at, int64_t bytes, int32_t step_number) {
   mx_arena *r = &z->arena[a];
-  int64_t held = bytes;
-  int keep = 0; /* of the ones before */
-  while (keep < r->n_scratches && keep < MX_SCRATCHES - 1) {
-    held += r->scratches[r->n_scratches - 1 - keep].bytes;
-    if (held > mx_space_bytes(r->space) / 32) break;
-    keep++;
-  }
-  (void)give_back_scratch(z, r, keep);
+  const int keep = late_beside(r->scratches, r->n_scratches, MX_SCRATCHES - 1, bytes, mx_space_bytes(r->space) / 32);
+  (void)give_back_late(z, r, r->scratches, &r->n_scratches, keep);
   r->scratches[r->n_scratches++] = (mx_late){at, bytes, {step_number, -1}};
+}
+
+bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load) {
+  mx_arena *r = &z->arena[a];
+  while (mx_space_used(r->space) + bytes + r->promised > mx_space_large(r->space)) {
+    if (give_back_late(z, r, r->rests, &r->n_rests, 0)) continue;
+    if (!for_load && (!r->evicting || heap_top(z, a, &r->clean, true, position, true) < 0)) return false;
+    if (!mx_evict(z, a, position, beyond)) return false;
+  }
+  return true;
 }
 
 int64_t mx_make_room(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, mx_fence *fence) {
@@ -225,7 +242,8 @@ int64_t mx_make_room(mx_scheduler *z, int a, int64_t bytes, int32_t position, in
       mx_let_pass(z, z->n_passing, position);
       continue;
     }
-    if (at < 0 && give_back_scratch(z, r, 0)) continue;
+    if (at < 0 && give_back_late(z, r, r->rests, &r->n_rests, 0)) continue;
+    if (at < 0 && give_back_late(z, r, r->scratches, &r->n_scratches, 0)) continue;
     if (at >= 0 || z->nomem || mx_evict(z, a, position, beyond)) {
       if (at >= 0 || z->nomem) return at;
       continue;

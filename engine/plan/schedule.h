@@ -42,6 +42,10 @@ typedef struct mx_late {
   mx_fence fence;
 } mx_late;
 
+/* Room in a device's arena that chunks leave which are on their way to others: given back behind the next ones, since what is made next would
+   take it and wait for the copy, and computing and copies would take turns. Of the arena they have RESTS_SHARE at most. */
+enum { MX_RESTS = 5, MX_RESTS_SHARE = 4 };
+
 typedef struct mx_heap_entry {
   int32_t next_use, chunk;
 } mx_heap_entry;
@@ -59,6 +63,8 @@ typedef struct mx_arena {
   int64_t promised;   /* to what routines will build up, by tasks that loads have run ahead of: not to be filled with operands */
   mx_late scratches[MX_SCRATCHES];
   int n_scratches;
+  mx_late rests[MX_RESTS];
+  int n_rests;
   int64_t *full_scratch; /* per kernel: scratch of a whole tile, -1 unknown */
 } mx_arena;
 
@@ -108,6 +114,8 @@ int64_t mx_lasting_room(const mx_scheduler *z, int a, int32_t task);
 /* Is there room for more beside what is promised? What nobody needs soon leaves for it; what is not to be had again for a read
    only if the room is for a read. */
 bool mx_spare(mx_scheduler *z, int a, int64_t bytes, int32_t position, int32_t beyond, bool for_load);
+/* Gives room back, at once or behind the next ones. */
+void mx_give_back(mx_scheduler *z, int a, int64_t at, int64_t bytes, mx_fence fence);
 void mx_keep_scratch(mx_scheduler *z, int a, int64_t at, int64_t bytes, int32_t step_number);
 
 /* ---- join.c ---- */
