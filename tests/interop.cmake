@@ -1,7 +1,7 @@
 # Side by side with other software: DLPack, the caller's streams and contexts.
 set(here ${CMAKE_CURRENT_SOURCE_DIR})
 if(MARS_HAS_CUDA)
-  mars_test(interop_test ${here}/interop_test.cc ${here}/interop_cuda_test.cc ${here}/cuda_sim.c)
+  mars_test(interop_test ${here}/interop_test.cc ${here}/interop_cuda_test.cc ${here}/interop_cuda_copies_test.cc ${here}/cuda_sim.c)
   target_include_directories(interop_test SYSTEM PRIVATE ${MARS_CUDA_INCLUDES})
   target_link_libraries(interop_test PRIVATE api_support ${CMAKE_DL_LIBS})
   if(EXISTS ${here}/simgpu/simgpu.h)
