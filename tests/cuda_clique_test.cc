@@ -1,5 +1,5 @@
-// Copies between the CUDA devices of a session by NCCL, on the simulated platform: where links do not reach, to several at once, and
-// what happens when a call of NCCL or a device fails.
+// What the CUDA devices of a session exchange by NCCL: copies where links do not reach and to several at once, accumulators that are joined;
+// on the simulated platform also what happens when a call of NCCL or a device fails.
 #include "tests/cuda_shim.h"
 #include "tests/cuda_sim.h"
 #include "tests/cuda_tile_shim.h"
@@ -21,11 +21,11 @@ std::vector<char> noise(size_t n, unsigned seed = 1) {
 class CudaClique : public ::testing::Test {
 protected:
   void SetUp() override {
-    if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "only the simulated platform has links and faults to order";
+    if (cuda_device_count() == 0) GTEST_SKIP() << "there is no CUDA device";
   }
   // `n` devices of the platform's, with these settings, connected.
   mars_status open(int n, const std::string &settings, mars_error *err, size_t bytes = 4 << 20) {
-    EXPECT_TRUE(cuda_sim_configure(settings.c_str())) << settings;
+    EXPECT_TRUE(!cuda_sim_is_used() || cuda_sim_configure(settings.c_str())) << settings;
     for (int i = 0; i < n; i++) {
       vm_dev *dev = nullptr;
       mars_status st = vm_open_cuda(i, bytes, &dev, err);
@@ -43,11 +43,9 @@ protected:
     EXPECT_EQ(cuda_sim_live(text, sizeof text), 0u) << text;
   }
   void TearDown() override {
-    if (cuda_sim_is_used()) {
-      cuda_sim_configure("fault=");
-      close();
-      cuda_sim_configure("links=pcie devices=2");
-    }
+    if (cuda_sim_is_used()) cuda_sim_configure("fault=");
+    close();
+    if (cuda_sim_is_used()) cuda_sim_configure("links=pcie devices=2");
   }
   // A broadcast to the first n - 1 others; what has not arrived fails the test.
   mars_status broadcast(int n, int rounds, size_t bytes, mars_error *err) {
@@ -97,7 +95,25 @@ protected:
   std::vector<vm_dev *> devs_;
 };
 
-TEST_F(CudaClique, CopiesWhereLinksDoNotReach) {
+// Links and faults to order.
+class CudaCliqueFaults : public CudaClique {
+protected:
+  void SetUp() override {
+    if (cuda_device_count() == 0 || !cuda_sim_is_used()) GTEST_SKIP() << "only the simulated platform has links and faults to order";
+  }
+};
+
+// On what devices there are.
+TEST_F(CudaClique, OnAnyPlatform) {
+  const int devices = std::min(cuda_sim_is_used() ? 4 : cuda_device_count(), 4);
+  mars_error err = {};
+  if (devices < 2) GTEST_SKIP() << "there is one CUDA device";
+  ASSERT_EQ(open(devices, "devices=4 fault= links=pcie", &err), MARS_OK) << err.message;
+  EXPECT_EQ(broadcast(devices, 6, 100000, &err), MARS_OK) << err.message;
+  join_all(devices - 1, 1001);
+}
+
+TEST_F(CudaCliqueFaults, CopiesWhereLinksDoNotReach) {
   mars_error err = {};
   for (const char *links : {"none", "pcie"}) {
     ASSERT_EQ(open(2, std::string("devices=2 fault= links=") + links, &err), MARS_OK) << err.message;
@@ -112,7 +128,7 @@ TEST_F(CudaClique, CopiesWhereLinksDoNotReach) {
   }
 }
 
-TEST_F(CudaClique, BroadcastsToAllAndToSome) {
+TEST_F(CudaCliqueFaults, BroadcastsToAllAndToSome) {
   mars_error err = {};
   ASSERT_EQ(open(4, "devices=4 fault= links=pcie seed=7", &err), MARS_OK) << err.message;
   EXPECT_EQ(broadcast(4, 6, 100000, &err), MARS_OK) << err.message; // more than are under way at once
@@ -125,7 +141,7 @@ TEST_F(CudaClique, BroadcastsToAllAndToSome) {
 }
 
 // Integers of all widths that NCCL has: one reduction of the communicators, and the same by the host where NCCL has failed.
-TEST_F(CudaClique, AccumulatorsAreJoined) {
+TEST_F(CudaCliqueFaults, AccumulatorsAreJoined) {
   mars_error err = {};
   for (const char *links : {"pcie", "none"})
     for (int devices = 2; devices <= 4; devices++) {
@@ -145,7 +161,7 @@ TEST_F(CudaClique, AccumulatorsAreJoined) {
 }
 
 // Call n of NCCL fails, n = 0, 1, ... until none does: the copies arrive all the same, and nothing is left behind.
-TEST_F(CudaClique, EveryCallMayFail) {
+TEST_F(CudaCliqueFaults, EveryCallMayFail) {
   for (int devices : {2, 4}) {
     bool reached = true;
     int failures = 0;
@@ -168,7 +184,7 @@ TEST_F(CudaClique, EveryCallMayFail) {
 }
 
 // A device that is lost takes down what concerns it, and no more.
-TEST_F(CudaClique, ALostDeviceIsTold) {
+TEST_F(CudaCliqueFaults, ALostDeviceIsTold) {
   for (int at = 0; at < 12; at += 3) {
     SCOPED_TRACE("at " + std::to_string(at));
     mars_error err = {};

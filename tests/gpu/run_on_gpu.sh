@@ -95,7 +95,7 @@ run "programs and rows on $first" "$bin/cuda_vm_test" --gtest_filter="$program_f
 run "transfers, tile operations, errors" "$bin/cuda_device_test" --gtest_filter="$device_filter"
 if [ -z "$simulator" ]; then
   run "factorisations" "$bin/cuda_factor_test"
-  [ "$first" = "$all" ] || run "copies by NCCL" "$bin/cuda_clique_test"
+  [ "$first" = "$all" ] || run "what devices exchange by NCCL" "$bin/cuda_clique_test"
   run "expressions on $first" env MARS_TEST_DEVICES="$first" "$bin/kernel_expression_test"
 fi
 run "kernels of the user's own" "$bin/kernel_raw_test" --gtest_filter='CudaKernel.*'
