@@ -127,13 +127,18 @@ static void cuda_transfer(mx_device *d, mx_transfer *t) {
   mx_lane_push(&dev->lane[t->kind], t);
 }
 
+/* What the clique takes as one. */
+static void link_set(mx_transfer *const *list, mx_device *const *on, int n) {
+  for (int i = 0; i < n; i++) {
+    list[i]->on = on[i];
+    list[i]->also = i + 1 < n ? list[i + 1] : NULL;
+  }
+}
+
 static void cuda_broadcast(mx_device *d, mx_transfer *const *list, mx_device *const *to, int n) {
   mx_cuda *dev = (mx_cuda *)d;
 
-  for (int i = 0; i < n; i++) {
-    list[i]->on = to[i];
-    list[i]->also = i + 1 < n ? list[i + 1] : NULL;
-  }
+  link_set(list, to, n);
   if (dev->clique != NULL) mx_clique_push(dev->clique, list[0]);
   for (int i = 0; i < n && dev->clique == NULL; i++) cuda_transfer(to[i], list[i]);
 }
@@ -148,10 +153,7 @@ static bool cuda_can_join(mx_device *d, int n) {
 static void cuda_join(mx_device *d, mx_transfer *const *list, mx_device *const *of, int n) {
   const mx_cuda *dev = (const mx_cuda *)d;
 
-  for (int i = 0; i < n; i++) {
-    list[i]->on = of[i];
-    list[i]->also = i + 1 < n ? list[i + 1] : NULL;
-  }
+  link_set(list, of, n);
   mx_clique_push(dev->clique, list[0]);
 }
 

@@ -375,6 +375,17 @@ testing::AssertionResult says(mars_status got, const mars_error &err, mars_statu
   return testing::AssertionSuccess();
 }
 
+std::string explain(mars_session *s, mars_tensor *t) {
+  mars_output o = {};
+  o.tensor = t;
+  char *text = nullptr;
+  mars_error err = {};
+  EXPECT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
+  std::string r = text ? text : "";
+  mars_text_free(s, text);
+  return r;
+}
+
 testing::AssertionResult is_error(mars_tensor *t, mars_status st, std::initializer_list<const char *> words) {
   mars_error err = {};
   if (!t)

@@ -135,6 +135,7 @@ Array fetched(mars_tensor *t);                              // a failed test if 
 // In one job; sinks in memory
 testing::AssertionResult fetch_all(mars_session *s, const std::vector<mars_tensor *> &t,
                                    std::vector<Array> *out);
+std::string explain(mars_session *s, mars_tensor *t);       // the plan in words
 testing::AssertionResult is_error(mars_tensor *t, mars_status st, std::initializer_list<const char *> words);
 testing::AssertionResult says(mars_status got, const mars_error &err, mars_status want,
                               std::initializer_list<const char *> words);

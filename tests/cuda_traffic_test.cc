@@ -8,8 +8,8 @@
 // A kernel is a compilation of a tenth of a second, and its text is made of parts that do not look at one another: what the axes are, how an
 // element is loaded, the rows. vm_reduce_test.cc has every two of them, one row in a pass, but for halves; here are these, and passes of several
 // rows by turns. MARS_TEST_WHOLE=1: every row with every dtype over all axes.
+#include "tests/cuda_counted.h"
 #include "tests/cuda_shim.h"
-#include "tests/cuda_sim.h"
 #include "tests/vm_util.h"
 
 #include <cstdlib>
@@ -66,15 +66,6 @@ Array broadcast(mars_dtype dt, const Shape &shape, const std::vector<size_t> &ax
 }
 uint64_t bytes_of(mars_dtype dt, const Shape &shape) { return (uint64_t)count(shape) * mars_dtype_bytes(dt); }
 
-struct Traffic {
-  uint64_t read = 0, written = 0, sectors = 0;
-};
-Traffic so_far() {
-  Traffic t;
-  cuda_sim_kernel_bytes("mx_kernel", &t.read, &t.written);
-  t.sectors = cuda_sim_kernel_sectors("mx_kernel");
-  return t;
-}
 Traffic traffic_of(const std::function<void()> &what) {
   const Traffic a = so_far();
   what();

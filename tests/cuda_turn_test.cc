@@ -1,7 +1,7 @@
 // Operands that lie along another axis than the result: programs by tiles in shared memory, to the host's bits, with the operands' bytes
 // read once and in whole sectors.
+#include "tests/cuda_counted.h"
 #include "tests/cuda_shim.h"
-#include "tests/cuda_sim.h"
 #include "tests/vm_util.h"
 
 #include <algorithm>
@@ -34,16 +34,6 @@ Array laid_out(mars_dtype dt, const Shape &shape, const std::vector<int> &order,
   a.mem.assign((size_t)step + 16, (char)0x5e);
   fill(rng, a, false); // the bits of a NaN that arithmetic makes are not the host's
   return a;
-}
-
-struct Traffic {
-  uint64_t read = 0, written = 0, sectors = 0;
-};
-Traffic so_far() {
-  Traffic t;
-  cuda_sim_kernel_bytes("mx_kernel", &t.read, &t.written);
-  t.sectors = cuda_sim_kernel_sectors("mx_kernel");
-  return t;
 }
 
 class CudaTurn : public testing::Test {

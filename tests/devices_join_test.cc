@@ -35,17 +35,6 @@ mars_tensor *numbers(mars_session *s, mars_dtype dt) {
   return mars_astype(x, dt);
 }
 
-std::string explain(mars_session *s, mars_tensor *t) {
-  mars_output o = {};
-  o.tensor = t;
-  char *text = nullptr;
-  mars_error err = {};
-  EXPECT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
-  std::string r = text ? text : "";
-  mars_text_free(s, text);
-  return r;
-}
-
 struct Case {
   const char *op;
   mars_dtype dtype;

@@ -297,17 +297,6 @@ TEST(Devices, RandomGraphs) {
 
 // ---- placement and movement ----
 
-std::string explain(mars_session *s, mars_tensor *t) {
-  mars_output o = {};
-  o.tensor = t;
-  char *text = nullptr;
-  mars_error err = {};
-  EXPECT_TRUE(ok(mars_explain(s, &o, 1, MARS_EXPLAIN_TEXT, &text, &err), err));
-  std::string r = text ? text : "";
-  mars_text_free(s, text);
-  return r;
-}
-
 TEST(Devices, ShareTheWorkAndLookAhead) {
   fake_plan plan = platform(2, 4 * MiB, false);
   plan.delay_us = 2000;

@@ -125,6 +125,8 @@ mx_move *mx_move_new(mx_exec *x, mx_move_kind kind, int32_t chunk, int32_t step)
 void mx_move_done(mx_move *m);
 /* Where a chunk's data are that has this offset. */
 char *mx_lane_place(const mx_lane *l, const mx_pchunk *c, int64_t offset);
+/* The step's chunk is on its way into the lane's arena, by m; where to. */
+char *mx_lane_expects(const mx_exec *x, mx_lane *l, const mx_step *s, mx_move *m);
 /* The lane's arena is read by the step from now on. */
 bool mx_lane_out_begins(mx_exec *x, mx_lane *l, int32_t step);
 void mx_move_start_or_wait(mx_exec *x, mx_move *m);

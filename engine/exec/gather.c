@@ -53,13 +53,7 @@ bool mx_exec_join(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
     if (!mx_lane_out_begins(x, l, number)) return false;
   }
   if (l->device == s->device) {
-    l->offset[s->id] = s->offset;
-    l->freed[s->id] = 0;
-    l->loading[s->id] = MX_IO_WAITS;
-    l->made[s->id] = -1;
-    m->to = l->device;
-    m->fence = (mx_fence){s->after, s->after_store};
-    g->part[0].dst = mx_lane_place(l, &p->chunks.at[s->id], s->offset);
+    g->part[0].dst = mx_lane_expects(x, l, s, m);
   }
   if (++m->halves != g->n) return true;
   x->half[number] = NULL;

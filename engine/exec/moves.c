@@ -289,18 +289,22 @@ char *mx_lane_place(const mx_lane *l, const mx_pchunk *c, int64_t offset) {
   return l->binder.base + offset + mx_chunk_phase(c, l->device);
 }
 
+char *mx_lane_expects(const mx_exec *x, mx_lane *l, const mx_step *s, mx_move *m) {
+  l->offset[s->id] = s->offset;
+  l->freed[s->id] = 0;
+  l->loading[s->id] = MX_IO_WAITS;
+  l->made[s->id] = -1;
+  m->to = l->device;
+  m->fence = (mx_fence){s->after, s->after_store};
+  return mx_lane_place(l, &x->plan->chunks.at[s->id], s->offset);
+}
+
 bool mx_exec_copy(mx_exec *x, mx_lane *l, const mx_step *s, int32_t number) {
   const mx_pchunk *c = &x->plan->chunks.at[s->id];
   mx_move *m = x->half[number];
   if (!m && !(m = x->half[number] = mx_move_new(x, MX_MOVE_COPY, s->id, number))) return false;
   if (l->device == s->device) {
-    l->offset[s->id] = s->offset;
-    l->freed[s->id] = 0;
-    l->loading[s->id] = MX_IO_WAITS;
-    l->made[s->id] = -1;
-    m->to = l->device;
-    m->fence = (mx_fence){s->after, s->after_store};
-    m->copy.dst = mx_lane_place(l, c, s->offset);
+    m->copy.dst = mx_lane_expects(x, l, s, m);
     m->halves |= 2;
   } else {
     m->copy.src = mx_lane_place(l, c, l->offset[s->id]);

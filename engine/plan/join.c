@@ -4,8 +4,6 @@
  */
 #include "engine/plan/schedule.h"
 
-static uint32_t maker_of(const mx_plan *p, int32_t chunk) { return 1u << mx_task_device(p, p->chunks.at[chunk].producer); }
-
 int mx_plan_join_places(const mx_plan *p, const mx_pkernel *k, int slot, int64_t bytes) {
   const mx_machine *m = p->machine;
   mx_join join;
@@ -22,10 +20,11 @@ bool mx_plan_joins(const mx_plan *p, int32_t task, mx_join *join) {
   uint32_t makers = 0;
   if (!p->task_device || !p->machine->joined || t->tile >= 0 || mx_combine_is_final(t)) return false;
   if (t[1].first_in - t->first_in != __builtin_popcount(p->machine->joined)) return false;
-  for (int32_t i = t->first_in; i < t[1].first_in; i++) makers |= maker_of(p, p->ins.at[i]);
+  for (int32_t i = t->first_in; i < t[1].first_in; i++) makers |= 1u << mx_join_device(p, p->ins.at[i]);
   if (makers != p->machine->joined || !(makers >> mx_task_device(p, task) & 1)) return false;
   const mx_out_desc *out = &k->prog.outs[-1 - t->tile];
-  return p->chunks.at[p->outs.at[t->first_out]].bytes >= MX_JOIN_BYTES && mx_acc_join_of(mx_op_row_of(out->op)->acc, out->src, join);
+  mx_join own;
+  return p->chunks.at[p->outs.at[t->first_out]].bytes >= MX_JOIN_BYTES && mx_acc_join_of(mx_op_row_of(out->op)->acc, out->src, join ? join : &own);
 }
 
 bool mx_join_together(mx_scheduler *z, int32_t task, int32_t position, bool *joined) {
@@ -34,9 +33,8 @@ bool mx_join_together(mx_scheduler *z, int32_t task, int32_t position, bool *joi
   const int a = mx_task_device(p, task);
   const int32_t sum = p->outs.at[t->first_out];
   mx_fence f = MX_NO_FENCE;
-  mx_join join;
   *joined = false;
-  if (!mx_plan_joins(p, task, &join)) return true;
+  if (!mx_plan_joins(p, task, NULL)) return true;
   for (int32_t i = t->first_in; i < t[1].first_in; i++)
     if (!mx_resident(z, mx_join_device(p, p->ins.at[i]), p->ins.at[i])) return true; /* it had to leave: they are copied */
   z->arena[a].s[sum].pin = position;

@@ -295,7 +295,7 @@ static inline int mx_task_device(const mx_plan *plan, int32_t task) { return pla
 enum { MX_JOIN_BYTES = 64 << 10 }; /* an accumulator's: smaller ones are copied as fast as devices meet */
 /* Devices that share the work, if they can join accumulators of that many bytes of this slot: each is then to make one of its own. 0: no. */
 int mx_plan_join_places(const mx_plan *plan, const mx_pkernel *kernel, int slot, int64_t bytes);
-/* A COMBINE task of one accumulator of every device that takes part in collective operations, which can join them. */
+/* A COMBINE task of one accumulator of every device that takes part in collective operations, which can join them: how (join may be NULL). */
 bool mx_plan_joins(const mx_plan *plan, int32_t task, mx_join *join);
 /* In whose arena an operand of such a task is joined. */
 static inline int mx_join_device(const mx_plan *plan, int32_t chunk) { return mx_task_device(plan, plan->chunks.at[chunk].producer); }

@@ -182,9 +182,8 @@ static void prefetch(mx_scheduler *z, int a, int32_t position) {
     const int32_t task = p->order.at[r->ahead];
     const mx_ptask *t = &p->tasks.at[task];
     const int on = mx_task_device(p, task);
-    mx_join join;
     if (a && on != a) continue;
-    if (mx_plan_joins(p, task, &join)) continue; /* of what it reads nothing travels */
+    if (mx_plan_joins(p, task, NULL)) continue; /* of what it reads nothing travels */
     for (int32_t k = t->first_in; k < t[1].first_in; k++) {
       verdict v = wanted(z, a, on, p->ins.at[k], r->ahead);
       if (v == STOP || (v == BRING && !bring_ahead(z, a, p->ins.at[k], position, cap))) return;

@@ -117,8 +117,7 @@ static const char *copy(check *k, const mx_step *s, int32_t number) {
 static const char *join(check *k, const mx_step *s, int32_t number) {
   const mx_plan *p = k->plan;
   const int32_t task = p->chunks.at[s->id].producer;
-  mx_join join;
-  if (task < 0 || !mx_plan_joins(p, task, &join)) return "joins what devices cannot join";
+  if (task < 0 || !mx_plan_joins(p, task, NULL)) return "joins what devices cannot join";
   for (int32_t i = p->tasks.at[task].first_in; i < p->tasks.at[task + 1].first_in; i++) {
     const int32_t c = p->ins.at[i];
     arena *from = &k->arena[mx_join_device(p, c)];
